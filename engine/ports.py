@@ -1,0 +1,249 @@
+"""The ports: what the shard, the gateway and the pools ask of storage. Every port has a memory twin and one conformance suite.
+
+Shards are synchronous, gateways and pools asynchronous, so `EventLog`, `CommitStore` and `Leases` are plain calls and
+`Intake`, `Outbox`, `Budget` and `Workspaces` are awaited. Times are epoch milliseconds of the storage's own clock.
+No implementation retries by itself: `Unavailable` means that nothing was written, `ResultUnknown` that it may have been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.core.effects import Effect, Post, Row
+from engine.core.records import Record
+
+
+class LogBatch(msgspec.Struct, frozen=True):
+    """One entry of a partition's log: `records` are numbered `first`, `first` + 1, …; one stamp for all."""
+
+    first: int
+    stamp_ms: int
+    records: list[Record]
+    size: int = 0  # bytes
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What a read found. `now_ms` was taken before the streams were read, so no unseen record is stamped earlier."""
+
+    now_ms: int
+    batches: dict[int, list[LogBatch]]
+
+
+class Intake(Protocol):
+    """Appending to the log, for the gateway. Durable at the deployment's level when it returns."""
+
+    async def append(self, batches: Mapping[int, Sequence[Record]], *, reserve: bool = False) -> dict[int, int | Exception]:
+        """Append per partition, all in one round trip; the first offset of each, or the exception that it met.
+
+        Full where the partition holds `log_records_max` uncommitted records, or memory is past its watermark. `reserve`
+        appends beyond that, up to `log_reserve_records` more.
+        """
+
+    async def unsubscribe(self, contact: str, channel: str, status: str) -> None:
+        """Write the guard's mark and append the consent `Update` in one script: stops what was decided before."""
+
+    async def lag(self) -> dict[int, tuple[int, int]]:
+        """Per partition: records not yet committed, and the age in ms of the oldest."""
+
+
+class EventLog(Protocol):
+    """Reading the log, for the shard that owns the partitions."""
+
+    def read(self, offsets: Mapping[int, int], records_max: int) -> Read:
+        """Batches from each partition's next offset on, in order, at least one entry where there is one. A gap raises WayfareError."""
+
+    def append(self, batches: Mapping[int, Sequence[Record]]) -> None:
+        """Append beyond the clients' bound (posted records)."""
+
+    def trim(self, partition: int, below: int) -> int:
+        """Drop entries that are committed and beyond retention; the records dropped."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to own a partition: `token` is random and is what commits are compared with; `epoch` numbers owners."""
+
+    partition: int
+    owner: str
+    token: str
+    epoch: int
+
+
+class Leases(Protocol):
+    """Who owns a partition."""
+
+    def acquire(self, partition: int, owner: str, ttl_ms: int) -> Lease | None:
+        """Take a free or expired lease; None where another holds it."""
+
+    def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[Lease]:
+        """Renew; those that were lost are left out of the answer."""
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give up; another's lease is left alone."""
+
+    def owners(self) -> dict[int, tuple[str, int, int]]:
+        """Per partition: owner ("" where none), epoch, milliseconds left."""
+
+
+class PartitionState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit left: the next offset to read, the commit's number, the time that never runs back, the snapshot in force."""
+
+    offset: int = 0
+    commit: int = 0
+    time_ms: int = 0
+    snapshot: int = 0
+    marks: dict[int, int] = {}  # source partition → highest posted seq applied
+    posted: int = 0  # seq of the last post that this partition made
+    dedupe: list[tuple[int, bytes]] = []  # (bucket, 8-byte keys joined), oldest first
+
+
+class Commit(msgspec.Struct, kw_only=True):
+    """Everything that one batch changed in one partition. Written whole or not at all, if `expected` is still the last commit."""
+
+    expected: int
+    offset: int
+    time_ms: int
+    snapshot: int
+    contacts: dict[str, bytes | None] = {}  # checkpoints; None deletes
+    due: dict[str, int] = {}  # contact → earliest due time; 0 removes
+    effects: Sequence[Effect] = ()
+    withdrawn: Sequence[str] = ()
+    posts: Sequence[Post] = ()
+    marks: dict[int, int] = {}
+    rows: Sequence[Row] = ()
+    guard: dict[str, str] = {}  # contact → marks; "" removes
+    parked: Sequence[tuple[str, str]] = ()  # ("channel/dest", contact), appended in order
+    unparked: dict[str, int] = {}  # "channel/dest" → how many were taken from the front
+    counters: dict[str, int] = {}
+    dedupe: tuple[int, bytes] | None = None  # (bucket, keys joined)
+    set_aside: Sequence[tuple[int, bytes, str]] = ()  # (offset, record, reason): poison
+
+
+class CommitStore(Protocol):
+    """Checkpoints and everything that is committed with them."""
+
+    def load(self, lease: Lease) -> PartitionState:
+        """The state of a partition at takeover. Fenced if the lease is not the current one."""
+
+    def fetch(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
+        """Checkpoints of contacts, by partition, in one round trip."""
+
+    def due(self, until: Mapping[int, int], most: int) -> dict[int, list[tuple[str, int]]]:
+        """Contacts due at or before a time, by partition, earliest first."""
+
+    def commit(self, commits: Sequence[tuple[Lease, Commit]]) -> list[Exception | None]:
+        """Write each, in one round trip; per commit None, Fenced, or ResultUnknown (then `look` before anything else)."""
+
+    def look(self, lease: Lease) -> int:
+        """The number of the last commit, if the lease is still the current one; else Fenced."""
+
+    def full(self, partitions: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Per partition: unsettled effects by "channel/dest", for those above zero; and "parked:channel/dest" → contacts parked."""
+
+    def parked(self, partition: int, place: str, most: int) -> list[str]:
+        """The contacts parked first at "channel/dest"."""
+
+    def posts(self, partition: int, most: int) -> list[tuple[int, Post]]:
+        """Posts not yet delivered, with their seq, oldest first."""
+
+    def posted(self, lease: Lease, upto: int) -> None:
+        """Forget posts up to a seq: they stand in their targets' logs."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """An effect in a pool's hands. `guard` is the guard's text for its contact at the time of the claim."""
+
+    partition: int
+    token: str
+    attempt: int  # 1 for the first
+    effect: Effect
+    guard: str = ""
+    first_ms: int = 0  # when it first became pending
+
+
+class Settle(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a claimed or marked effect.
+
+    `state`: delivered, rejected, deferred (again at `due_ms`; `attempted` says whether it counts as a failed attempt), unknown, dead,
+    suppressed, withdrawn, dropped. `report` appends an Outcome to the contact's log in the same script.
+    """
+
+    claim: Claim
+    state: str
+    reason: str = ""
+    due_ms: int = 0
+    attempted: bool = True
+    report: bool = False
+    data: dict[str, Any] = {}
+
+
+class Outbox(Protocol):
+    """Effects after their commit: pending → claimed → marked → settled, each move checked in storage."""
+
+    async def claim(self, channel: str, partitions: Sequence[int], owner: str, most: int, lease_ms: int, room: Mapping[str, int], closed: Sequence[str]) -> list[Claim]:
+        """Take up to `most` effects, transactional lane first, then round by (map, dest). `room` bounds single dests, `closed`
+        dests are passed over. Also returns expired claims to pending, expired marks to unknown, and due deferred ones to their queue."""
+
+    async def mark(self, claims: Sequence[Claim], lease_ms: int, *, once: bool) -> list[str]:
+        """The point of no return, for ≤ 64: per claim "" (go), or why not: a guard's refusal, withdrawn, stopped, lost.
+
+        A refused one is settled by the script (suppressed or withdrawn). `once`: an expired mark becomes unknown; otherwise pending again."""
+
+    async def settle(self, settles: Sequence[Settle]) -> list[bool]:
+        """Settle; False where the token no longer holds. A right token turns `unknown` into its result."""
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give unmarked claims back, to the front of their queues."""
+
+    async def depths(self) -> dict[str, dict[str, int]]:
+        """Per channel: pending by lane, claimed, unknown, dead, oldest_ms."""
+
+    async def listing(self, state: str, most: int, *, channel: str = "", map_id: str = "", reason: str = "", since_ms: int = 0) -> list[dict[str, Any]]:
+        """Dead letters (`dead`) or `unknown` effects, with reasons."""
+
+    async def resolve(self, effect_ids: Sequence[str], state: str, into: str) -> int:
+        """Move listed effects: dead → pending (replay) or dropped; unknown → delivered, rejected or pending. How many moved."""
+
+    async def stop(self, what: str, stopped: bool) -> None:
+        """The red button: `what` is "*", "channel:email" or "map:welcome". Claims and marks ask for it."""
+
+
+class Budget(Protocol):
+    """Grants of a rate limit, from one place. A grant expires in a second; what is not used is burned."""
+
+    async def grant(self, limit: str, rate: float, burst: float, want: int) -> tuple[int, int]:
+        """(granted, retry after ms) under GCRA; `rate` per second."""
+
+    async def grant_day(self, limit: str, most: int, want: int, day: str) -> int:
+        """Granted out of a calendar day's allowance."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """One immutable workspace: its number, its documents, and every map version still in use (map → version → document)."""
+
+    number: int
+    documents: dict[str, Any]
+    versions: dict[str, dict[str, Any]] = {}  # map → {"version": document}; the highest is current
+    at_ms: int = 0
+
+
+class Workspaces(Protocol):
+    """Published snapshots."""
+
+    async def publish(self, snapshot: Snapshot, expected: int) -> bool:
+        """Store under its number and append `UseSnapshot` to every log; False if `expected` is no longer the newest."""
+
+    async def newest(self) -> int:
+        """The number of the newest snapshot, 0 for none."""
+
+    async def get(self, number: int) -> Snapshot | None:
+        """One snapshot."""
+
+
+class SnapshotSource(Protocol):
+    """Reading a snapshot from a synchronous shard."""
+
+    def snapshot(self, number: int) -> Snapshot | None:
+        """One snapshot."""
