@@ -1,0 +1,280 @@
+"""One owned partition in memory: it turns batches and due timers into one commit, and nothing else.
+
+It reads no storage and knows no lease, so all of it is tested without Redis. Invariants: between `step` and `confirm` nothing else is
+stepped; what is in memory is what the last confirmed commit says, or the whole partition is dropped (fenced). A record whose step fails is
+stepped once more from the committed bytes; if it fails again it is set aside with its reason, and the batch goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+
+import structlog
+
+from actors.dedupe import DedupeWindow, dedupe_key
+from actors.residency import Residency
+from engine.codec import decode_any, encode
+from engine.config import Config
+from engine.core.contact import FORMAT, Contact, due_of
+from engine.core.effects import Changes, Post
+from engine.core.errors import Unavailable, WayfareError
+from engine.core.records import Command, Erase, Event, Posted, Record, UseSnapshot
+from engine.core.routers import route
+from engine.core.step import is_blank, step
+from engine.core.workspace import Workspace
+from engine.ports import Commit, LogBatch, PartitionState
+
+log = structlog.get_logger(__name__)
+
+ENTITY = "\x00"  # before an entity's key among the checkpoints; no contact id may hold it
+
+
+class StepFailedError(WayfareError):
+    """A step raised: caught here, never leaves this file. `key` is the record's offset, or the contact whose timer fired."""
+
+    def __init__(self, key: int | str, record: Record | None, reason: str) -> None:
+        super().__init__(reason)
+        self.key, self.record, self.reason = key, record, reason
+
+
+class Partition:
+    """The memory of one partition under a lease. `workspace_of` gives the compiled workspace of a snapshot."""
+
+    def __init__(self, number: int, state: PartitionState, config: Config, workspace_of: Callable[[int], Workspace], owned: int = 1) -> None:
+        self.number = number
+        self.config = config
+        self.offset = max(state.offset, 1)
+        self.commit_number = state.commit
+        self.time_ms = state.time_ms
+        self.posted = state.posted
+        self.marks = dict(state.marks)
+        self.dedupe = DedupeWindow(config, state.dedupe)
+        self.residency = Residency(config.resident_bytes_max // owned, max(1, config.hot_contacts_max // owned))
+        self._workspace_of = workspace_of
+        self.workspace = workspace_of(state.snapshot)
+        self._suspects: dict[int | str, str] = {}  # failed once: key → reason
+        self._aside: dict[int | str, tuple[int, bytes, str]] = {}
+        self._begin()
+
+    def wants(self, batches: Iterable[LogBatch], contacts: Iterable[str]) -> list[str]:
+        """The ids whose checkpoints must be admitted before these are stepped."""
+        ids = {_home(record) for batch in batches for record in batch.records}
+        ids.update(contacts)
+        ids.discard("")
+        return self.residency.missing(ids)
+
+    def step(
+        self,
+        batches: Sequence[LogBatch],
+        due: Sequence[str] = (),
+        now_ms: int = 0,
+        full: Set[str] = frozenset(),
+        released: Mapping[str, Sequence[str]] | None = None,
+    ) -> Commit | None:
+        """Step everything given, in order: records, then released contacts, then due timers. None where there was nothing to do.
+
+        `now_ms` is the time up to which timers may fire: the last stamp read, or the storage's clock where the log is at its end.
+        """
+        if not batches and not due and not released:
+            return None
+        while True:
+            self._undo()
+            try:
+                return self._step(batches, due, now_ms, full, released or {})
+            except StepFailedError as failure:
+                self._suspect(failure)
+
+    def confirm(self, commit: Commit) -> None:
+        """The commit stands: what it wrote is now the memory."""
+        self.commit_number = commit.expected + 1
+        self.offset = commit.offset
+        self.time_ms = commit.time_ms
+        self.marks.update(commit.marks)
+        self.posted += len(commit.posts)
+        if commit.snapshot != self.workspace.number:
+            self.workspace = self._workspace_of(commit.snapshot)
+        put = self.residency.put
+        touched = self._touched
+        for contact, value in commit.contacts.items():
+            put(contact, None if value is None else touched.get(contact), value)
+        self.dedupe.confirm(commit.time_ms)
+        self.residency.shrink()
+        self._suspects.clear()
+        self._aside.clear()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._touched: dict[str, Contact] = {}
+        self._entities: dict[str, int] = {}
+        self._new_marks: dict[int, int] = {}
+        self._changes = Changes()
+        self._stepping = self.workspace
+
+    def _undo(self) -> None:
+        """Forget a step that was not confirmed: it failed, or storage went away before its commit was sent."""
+        self.residency.forget_decoded(list(self._touched))
+        self.dedupe.undo()
+        self._begin()
+
+    def _suspect(self, failure: StepFailedError) -> None:
+        key = failure.key
+        if key not in self._suspects:
+            self._suspects[key] = failure.reason
+            return
+        offset = key if isinstance(key, int) else 0
+        record = encode(failure.record if failure.record is not None else key)
+        self._aside[key] = (offset, record, failure.reason)
+        log.error("record set aside", partition=self.number, key=key, reason=failure.reason)
+
+    def _step(self, batches: Sequence[LogBatch], due: Sequence[str], now_ms: int, full: Set[str], released: Mapping[str, Sequence[str]]) -> Commit:
+        now, offset, applied = self.time_ms, self.offset, 0
+        for batch in batches:
+            now = max(now, batch.stamp_ms)
+            applied += self._apply_batch(batch, now, full)
+            offset = max(offset, batch.first + len(batch.records))
+        now = max(now, now_ms)
+        for place, contacts in released.items():
+            for contact in contacts:
+                self._guarded(contact, Command(contact, "release", place), 0, now, full - {place})
+        for contact in due:
+            if contact not in self._aside:
+                self._fire(contact, now, full)
+        if applied:
+            self._changes.count("records", applied)
+        commit = self._commit(offset, now, due, released)
+        self._check_sizes(commit, batches)
+        return commit
+
+    def _apply_batch(self, batch: LogBatch, now: int, full: Set[str]) -> int:
+        applied = 0
+        aside = self._aside
+        for offset, record in enumerate(batch.records, batch.first):
+            if offset < self.offset or (aside and offset in aside):
+                continue
+            if type(record) is Event and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):
+                self._changes.count("duplicates")
+                continue
+            self._guarded(offset, record, offset, now, full)
+            applied += 1
+        return applied
+
+    def _guarded(self, key: int | str, record: Record, offset: int, now: int, full: Set[str]) -> None:
+        try:
+            self._apply(record, offset, now, full)
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise StepFailedError(key, record, f"{type(error).__name__}: {error}") from error
+
+    def _apply(self, record: Record, offset: int, now: int, full: Set[str]) -> None:
+        kind = type(record)
+        if kind is UseSnapshot:
+            self._stepping = self._workspace_of(record.number)  # type: ignore[union-attr]
+            return
+        if kind is Posted:
+            if record.seq <= max(self._new_marks.get(record.source, 0), self.marks.get(record.source, 0)):  # type: ignore[union-attr]
+                return
+            self._new_marks[record.source] = record.seq  # type: ignore[union-attr]
+            if record.kind == "route":  # type: ignore[union-attr]
+                self._route(record)  # type: ignore[arg-type]
+                return
+        elif kind is not Event and getattr(record, "id", "") and not self.dedupe.add(dedupe_key(record.contact, record.id)):  # type: ignore[union-attr]
+            self._changes.count("duplicates")
+            return
+        contact = self._touched.get(record.contact) or self._take(record.contact, offset, kind is Erase)
+        if contact is not None:
+            step(contact, record, now, self._stepping, self._changes, full)
+
+    def _take(self, contact_id: str, offset: int, only_known: bool) -> Contact | None:
+        contact = self.residency.get(contact_id)
+        if contact is None:
+            if only_known:
+                return None
+            contact = Contact(FORMAT, contact_id, offset)
+            self._changes.count("contacts")
+        self._touched[contact_id] = contact
+        return contact
+
+    def _fire(self, contact_id: str, now: int, full: Set[str]) -> None:
+        contact = self._touched.get(contact_id) or self.residency.get(contact_id)
+        if contact is None:
+            return
+        self._touched[contact_id] = contact
+        contact.indexed = 0
+        try:
+            step(contact, None, now, self._stepping, self._changes, full)
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise StepFailedError(contact_id, None, f"{type(error).__name__}: {error}") from error
+
+    def _route(self, record: Posted) -> None:
+        key = ENTITY + record.contact
+        turns = self._entities.get(key)
+        if turns is None:
+            stored = self.residency.encoded.get(key)
+            turns = decode_any(stored) if stored else 0
+        router = self._stepping.routers.get(record.contact.removeprefix("router:"), {})
+        data = record.data
+        owner = route(router, turns, f"{data['contact']}.{data['enrollment']}.{data['position']}")
+        self._entities[key] = turns + 1
+        self._changes.posts.append(Post(data["contact"], "owner", {**data, "owner": owner}))
+
+    def _commit(self, offset: int, now: int, due: Sequence[str], released: Mapping[str, Sequence[str]]) -> Commit:
+        changes = self._changes
+        commit = Commit(
+            expected=self.commit_number,
+            offset=offset,
+            time_ms=now,
+            snapshot=self._stepping.number,
+            effects=changes.effects,
+            withdrawn=changes.withdrawn,
+            posts=changes.posts,
+            marks=self._new_marks,
+            rows=changes.rows,
+            guard=changes.guard,
+            parked=changes.parked,
+            unparked={place: len(contacts) for place, contacts in released.items()},
+            counters=changes.counters,
+            dedupe=self.dedupe.fresh(now),
+            set_aside=list(self._aside.values()),
+        )
+        fired = set(due)
+        commit.due = dict.fromkeys(fired.difference(self._touched), 0)
+        for contact_id, contact in self._touched.items():
+            self._checkpoint(contact_id, contact, contact_id in fired, commit)
+        for key, turns in self._entities.items():
+            commit.contacts[key] = encode(turns)
+        return commit
+
+    def _check_sizes(self, commit: Commit, batches: Sequence[LogBatch]) -> None:
+        """A contact over `contact_bytes_max` goes back, without the last record that made it grow."""
+        bound = self.config.contact_bytes_max
+        for contact_id, value in commit.contacts.items():
+            if value is not None and len(value) > bound:
+                reason = f"contact would take {len(value)} bytes, over contact_bytes_max ({bound})"
+                for batch in reversed(batches):
+                    for offset, record in reversed(list(enumerate(batch.records, batch.first))):
+                        if record.contact == contact_id and offset >= self.offset and offset not in self._aside:
+                            raise StepFailedError(offset, record, reason)
+                raise StepFailedError(contact_id, None, reason)
+
+    def _checkpoint(self, contact_id: str, contact: Contact, fired: bool, commit: Commit) -> None:
+        if is_blank(contact):
+            commit.contacts[contact_id] = None
+            commit.due[contact_id] = 0
+            commit.counters["contacts"] = commit.counters.get("contacts", 0) - 1
+            return
+        due = due_of(contact)
+        if due and (not contact.indexed or due < contact.indexed):
+            commit.due[contact_id] = contact.indexed = due
+        elif fired and not due:
+            commit.due[contact_id] = 0
+        commit.contacts[contact_id] = encode(contact)
+
+
+def _home(record: Record) -> str:
+    """The key of the checkpoint that a record needs."""
+    if type(record) is Posted and record.kind == "route":
+        return ENTITY + record.contact
+    return record.contact
