@@ -89,12 +89,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     claim_effects_max: int = 256
     in_flight_max: int = 512  # per channel and pool
     in_flight_per_host_max: int = 32
-    attempts_max: int = 12
+    attempts_max: int = 200  # the waits reach retry_ms_max at the 13th, so the life of an effect ends first
     retry_ms_min: int = 1_000
     retry_ms_max: int = 3_600_000
     effect_life_ms: int = 3 * 24 * 3_600_000  # then a deferred effect is dead
     breaker_failures: int = 5
     breaker_open_ms: int = 10_000
+    destinations_max: int = 10_000  # whose breakers and limits a pool remembers
+    credentials_retry_ms: int = 30_000  # a channel whose credentials were refused is tried again after
+    workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5
 
     def __post_init__(self) -> None:
