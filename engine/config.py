@@ -100,6 +100,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5
 
+    # processes
+    beat_ms: int = 300  # how often a process says that it lives, and looks whether it was told to stop
+    beat_life_ms: int = 2_000  # then its word has vanished
+    frozen_ms: int = 10_000  # silent for so long, a process is ended and a spare is started
+    orphan_ms: int = 15_000  # without a sign of `up` for so long, an actor ends itself
+    restart_ms_min: int = 100  # a process that dies again and again is started at growing distances
+    restart_ms_max: int = 10_000
+    drain_ms_max: int = 30_000  # for each kind of process at a clean stop
+    ray_object_store_bytes: int = 80 * 1024 * 1024  # Ray carries no events; its least is 75 MiB
+
     def __post_init__(self) -> None:
         """Assert the relations between the bounds; InvalidConfig names the one that does not hold."""
         rules = {
@@ -116,6 +126,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "effect_bytes_max must be at most contact_bytes_max": self.effect_bytes_max <= self.contact_bytes_max,
             "retry_ms_min must be at most retry_ms_max": self.retry_ms_min <= self.retry_ms_max,
             "idle_ms_min must be at most idle_ms_max": self.idle_ms_min <= self.idle_ms_max,
+            "beat_ms must be at most a third of beat_life_ms": self.beat_ms * 3 <= self.beat_life_ms,
+            "beat_life_ms must be below frozen_ms": self.beat_life_ms < self.frozen_ms,
+            "restart_ms_min must be 1 to restart_ms_max": 1 <= self.restart_ms_min <= self.restart_ms_max,
         }
         for rule, holds in rules.items():
             if not holds:
