@@ -100,6 +100,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5
 
+    # gateway
+    bodies_bytes_max: int = 256 * 1024 * 1024  # of all requests at work in one gateway
+    body_timeout_ms: int = 30_000
+    event_depth_max: int = 32  # objects and arrays within one another
+    keys_cached_ms: int = 2_000  # so long may a revoked key live
+    bad_keys_per_minute_max: int = 30  # per address
+    idempotency_ms: int = 24 * 3_600_000
+    simulation_bytes_max: int = 1024 * 1024
+
     # processes
     beat_ms: int = 300  # how often a process says that it lives, and looks whether it was told to stop
     beat_life_ms: int = 2_000  # then its word has vanished
@@ -121,6 +130,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "send_timeout_ms must be below claim_lease_ms, or a request could outlive its claim": self.send_timeout_ms < self.claim_lease_ms,
             "mark_effects_max must be 1 to 64, and at most claim_effects_max": 1 <= self.mark_effects_max <= min(64, self.claim_effects_max),
             "event_bytes_max must be at most body_bytes_max": self.event_bytes_max <= self.body_bytes_max,
+            "body_bytes_max must be at most bodies_bytes_max": self.body_bytes_max <= self.bodies_bytes_max,
             "batch_records_max must be at most 2000": 1 <= self.batch_records_max <= 2_000,
             "memory_watermark must be between 0 and 1": 0 < self.memory_watermark < 1,
             "effect_bytes_max must be at most contact_bytes_max": self.effect_bytes_max <= self.contact_bytes_max,
