@@ -247,3 +247,43 @@ class SnapshotSource(Protocol):
 
     def snapshot(self, number: int) -> Snapshot | None:
         """One snapshot."""
+
+
+class Directory(Protocol):
+    """What the gateway and the command line read and administer, across all partitions."""
+
+    async def contact(self, contact: str) -> bytes | None:
+        """One checkpoint."""
+
+    async def rows(self, table: str) -> dict[str, bytes]:
+        """All rows of a table, of all partitions."""
+
+    async def counters(self) -> dict[str, int]:
+        """All counters, summed over the partitions."""
+
+    async def states(self) -> dict[int, PartitionState]:
+        """The committed state of each partition (without marks and dedupe keys)."""
+
+    async def keys(self) -> dict[str, dict[str, Any]]:
+        """API keys: sha256 of the key, hex → {name, scopes, made_ms}."""
+
+    async def put_key(self, digest: str, entry: dict[str, Any] | None) -> None:
+        """Store or delete (None) an API key."""
+
+    async def once(self, key: str, value: bytes, ttl_ms: int) -> bytes | None:
+        """Set if absent; the value that stood there before, or None where this one was first (idempotency keys, first-start secrets)."""
+
+    async def heartbeat(self, process: str, value: bytes, ttl_ms: int) -> None:
+        """Publish what a process is and measures; it vanishes after `ttl_ms`."""
+
+    async def processes(self) -> dict[str, bytes]:
+        """What every live process published last."""
+
+    async def audit(self, entry: dict[str, Any]) -> None:
+        """Append an administrative act."""
+
+    async def audited(self, most: int) -> list[dict[str, Any]]:
+        """The newest administrative acts first."""
+
+    async def ping(self) -> dict[str, Any]:
+        """Reachability and memory: `{"used_bytes", "max_bytes", "durability"}`; raises Unavailable."""

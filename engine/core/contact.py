@@ -99,6 +99,7 @@ class Contact(msgspec.Struct, array_like=True, gc=False):
     alarms: list[Alarm] = []
     sends: dict[str, list[int]] = {}  # channel → times of promotional sends, where a cap counts them
     memberships: dict[str, dict[str, str]] = {}  # site → level → status
+    indexed: int = 0  # the due time that stands in the partition's index; never later than the real one
 
 
 def due_of(contact: Contact) -> int:
