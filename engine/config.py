@@ -99,6 +99,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credentials_retry_ms: int = 30_000  # a channel whose credentials were refused is tried again after
     workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5
+    claim_quantum: int = 16  # effects that one (map, destination) queue gives before the next one's turn
+    claim_visits_max: int = 256  # queues that one claim looks at in one partition
+    sweep_max: int = 200  # expired claims, and due deferred effects, that one claim moves in one partition
+    dead_letters_max: int = 10_000  # listed per partition, dead and unknown each; the oldest is dropped
+
+    # storage
+    entry_records_max: int = 500  # records of one log entry
+    set_aside_max: int = 1_000  # poisoned records kept per partition
+    audit_max: int = 10_000  # administrative acts kept
+    redis_connections_max: int = 8  # per process, of its asynchronous side
+    redis_connect_ms: int = 2_000
+    redis_timeout_ms: int = 10_000  # without a reply; then the result is unknown
+    replica_wait_ms: int = 1_000  # durability `replicated`: how long an append waits for a replica
+    memory_look_ms: int = 200  # how old the server's memory figure may be when an append is judged by it
 
     # gateway
     bodies_bytes_max: int = 256 * 1024 * 1024  # of all requests at work in one gateway
@@ -136,6 +150,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "effect_bytes_max must be at most contact_bytes_max": self.effect_bytes_max <= self.contact_bytes_max,
             "retry_ms_min must be at most retry_ms_max": self.retry_ms_min <= self.retry_ms_max,
             "idle_ms_min must be at most idle_ms_max": self.idle_ms_min <= self.idle_ms_max,
+            "entry_records_max must be at most batch_records_max, or no entry would fit a batch": 1 <= self.entry_records_max <= self.batch_records_max,
+            "redis_connections_max must be at least 1": self.redis_connections_max >= 1,
             "beat_ms must be at most a third of beat_life_ms": self.beat_ms * 3 <= self.beat_life_ms,
             "beat_life_ms must be below frozen_ms": self.beat_life_ms < self.frozen_ms,
             "restart_ms_min must be 1 to restart_ms_max": 1 <= self.restart_ms_min <= self.restart_ms_max,

@@ -42,6 +42,9 @@ class Intake(Protocol):
         appends beyond that, up to `log_reserve_records` more.
         """
 
+    def refusing(self) -> int:
+        """Milliseconds that a client should wait because memory is past its watermark, 0 while appends are welcome. No I/O: as last seen."""
+
     async def unsubscribe(self, contact: str, channel: str, status: str) -> None:
         """Write the guard's mark and append the consent `Update` in one script: stops what was decided before."""
 
@@ -53,13 +56,16 @@ class EventLog(Protocol):
     """Reading the log, for the shard that owns the partitions."""
 
     def read(self, offsets: Mapping[int, int], records_max: int) -> Read:
-        """Batches from each partition's next offset on, in order, at least one entry where there is one. A gap raises WayfareError."""
+        """Batches of each partition from its next offset on (which may lie within an entry), in order.
+
+        Per partition at most `records_max` records or `batch_bytes_max` bytes, but at least one entry where there is one. A gap or a step back raises
+        DamagedLog; an entry that cannot be decoded raises UnreadableBatch once it is the first of its partition."""
 
     def append(self, batches: Mapping[int, Sequence[Record]]) -> None:
         """Append beyond the clients' bound (posted records)."""
 
     def trim(self, partition: int, below: int) -> int:
-        """Drop entries that are committed and beyond retention; the records dropped."""
+        """Drop whole entries that are committed and lie below an offset or beyond `log_retain_ms`; the records dropped."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -179,6 +185,9 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
+DEFAULT_CONSENT = {"email": "subscribed", "sms": "unsubscribed"}
+
+
 class Outbox(Protocol):
     """Effects after their commit: pending → claimed → marked → settled, each move checked in storage."""
 
@@ -186,10 +195,12 @@ class Outbox(Protocol):
         """Take up to `most` effects, transactional lane first, then round by (map, dest). `room` bounds single dests, `closed`
         dests are passed over. Also returns expired claims to pending, expired marks to unknown, and due deferred ones to their queue."""
 
-    async def mark(self, claims: Sequence[Claim], lease_ms: int, *, once: bool) -> list[str]:
+    async def mark(self, claims: Sequence[Claim], lease_ms: int, *, once: bool, defaults: Mapping[str, str] | None = None) -> list[str]:
         """The point of no return, for ≤ 64: per claim "" (go), or why not: a guard's refusal, withdrawn, stopped, lost.
 
-        A refused one is settled by the script (suppressed or withdrawn). `once`: an expired mark becomes unknown; otherwise pending again."""
+        A refused one is settled by the script (suppressed or withdrawn; stopped: pending again). `once`: an expired mark becomes unknown;
+        otherwise pending again, one attempt older. `defaults`: the workspace's consent by channel, None for DEFAULT_CONSENT. Marking
+        again with the same token extends the mark."""
 
     async def settle(self, settles: Sequence[Settle]) -> list[bool]:
         """Settle; False where the token no longer holds. A right token turns `unknown` into its result."""
@@ -198,16 +209,22 @@ class Outbox(Protocol):
         """Give unmarked claims back, to the front of their queues."""
 
     async def depths(self) -> dict[str, dict[str, int]]:
-        """Per channel: pending by lane, claimed, unknown, dead, oldest_ms."""
+        """Per channel, the keys `pending:t`, `pending:b` (queued, by lane), `claimed` (and marked), `deferred`, `unknown`, `dead`,
+        and `oldest_ms:t`, `oldest_ms:b`: the age in ms of the oldest queued effect, 0 for none."""
 
     async def listing(self, state: str, most: int, *, channel: str = "", map_id: str = "", reason: str = "", since_ms: int = 0) -> list[dict[str, Any]]:
-        """Dead letters (`dead`) or `unknown` effects, with reasons."""
+        """Dead letters (`dead`) or `unknown` effects, newest first: effect, contact, kind, channel, dest, map, element, reason, attempts, at_ms.
+
+        `reason` keeps those whose reason begins with it."""
 
     async def resolve(self, effect_ids: Sequence[str], state: str, into: str) -> int:
         """Move listed effects: dead → pending (replay) or dropped; unknown → delivered, rejected or pending. How many moved."""
 
     async def stop(self, what: str, stopped: bool) -> None:
         """The red button: `what` is "*", "channel:email" or "map:welcome". Claims and marks ask for it."""
+
+    async def stopped(self) -> list[str]:
+        """What is stopped now."""
 
 
 class Budget(Protocol):
@@ -284,6 +301,9 @@ class Directory(Protocol):
 
     async def audited(self, most: int) -> list[dict[str, Any]]:
         """The newest administrative acts first."""
+
+    async def set_aside(self, most: int) -> list[dict[str, Any]]:
+        """Poisoned records, newest first: partition, offset, record (bytes), reason."""
 
     async def ping(self) -> dict[str, Any]:
         """Reachability and memory: `{"used_bytes", "max_bytes", "durability"}`; raises Unavailable."""

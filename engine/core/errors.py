@@ -6,7 +6,9 @@
     ├── Unavailable         storage cannot be reached and nothing is known to have happened; the gateway answers 503, a shard waits
     │   └── ResultUnknown   the request was sent, the reply was lost; whoever wrote must look before it writes again
     ├── Fenced              another owner holds the partition; the shard drops the partition's memory
-    └── Full                a bound of the log is reached; the gateway answers 429 with `retry_after_ms`
+    ├── Full                a bound of the log is reached; the gateway answers 429 with `retry_after_ms`
+    └── DamagedLog          numbers of a log are missing or run back; the shard stops that partition and alarms
+        └── UnreadableBatch an entry that cannot be decoded; the shard sets its bytes aside and goes on behind it
 """
 
 from __future__ import annotations
@@ -69,3 +71,26 @@ class Full(WayfareError):
     def __init__(self, message: str, retry_after_ms: int = 1000) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
+
+
+class DamagedLog(WayfareError):
+    """The numbers of a partition's log do not follow each other."""
+
+    def __init__(self, partition: int, expected: int, found: int) -> None:
+        super().__init__(f"the log of partition {partition} has record {found} where {expected} should stand")
+        self.partition = partition
+        self.expected = expected
+        self.found = found
+
+
+class UnreadableBatch(DamagedLog):
+    """An entry of the log that cannot be decoded: its bytes, its first number and how many records it was to hold."""
+
+    def __init__(self, partition: int, first: int, count: int, stamp_ms: int, raw: bytes, reason: str) -> None:
+        WayfareError.__init__(self, f"records {first} to {first + count - 1} of partition {partition} cannot be decoded: {reason}")
+        self.partition = partition
+        self.first = first
+        self.count = count
+        self.stamp_ms = stamp_ms
+        self.raw = raw
+        self.reason = reason
