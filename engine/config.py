@@ -125,8 +125,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     # processes
     beat_ms: int = 300  # how often a process says that it lives, and looks whether it was told to stop
-    beat_life_ms: int = 2_000  # then its word has vanished
+    beat_life_ms: int = 1_500  # then its word has vanished, and its partitions go to a standby
     frozen_ms: int = 10_000  # silent for so long, a process is ended and a spare is started
+    birth_ms_max: int = 60_000  # the same for a process that has not yet said its first word
     orphan_ms: int = 15_000  # without a sign of `up` for so long, an actor ends itself
     restart_ms_min: int = 100  # a process that dies again and again is started at growing distances
     restart_ms_max: int = 10_000

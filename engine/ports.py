@@ -307,3 +307,35 @@ class Directory(Protocol):
 
     async def ping(self) -> dict[str, Any]:
         """Reachability and memory: `{"used_bytes", "max_bytes", "durability"}`; raises Unavailable."""
+
+
+class Control(Protocol):
+    """What `up`, the supervisor and the actors tell each other: through storage and never through actor calls, so that it works while
+    Ray's head is away. Synchronous; `run` is the id of one start of the deployment."""
+
+    def assign(self, shards: Mapping[str, Sequence[int]]) -> None:
+        """Which partitions each shard shall own, in place of what stood there."""
+
+    def assignment(self) -> dict[str, list[int]]:
+        """The whole assignment."""
+
+    def assigned(self, shard: str) -> list[int]:
+        """One shard's part of it."""
+
+    def tell(self, run: str, whom: str, word: str) -> None:
+        """Leave a word for a role or a process of a run; it stands until the run is over."""
+
+    def told(self, run: str) -> dict[str, str]:
+        """Every word of a run, by role or process."""
+
+    def beat(self, process: str, value: bytes, ttl_ms: int) -> None:
+        """What `Directory.heartbeat` does; with `ttl_ms` 0 the process vanishes at once."""
+
+    def beats(self) -> dict[str, bytes]:
+        """What `Directory.processes` gives: who lives, and what each published last."""
+
+    def reign(self, run: str, ttl_ms: int) -> str:
+        """Say that the `up` of this run lives. The run that reigns: this one, or another whose time is not over."""
+
+    def reigning(self) -> str:
+        """The run whose `up` lives; empty where none does."""
