@@ -13,12 +13,12 @@ import msgspec
 FORMAT = 1
 
 # What a position is doing.
-RUNNING = 0  # queued to run in this step; never seen in a checkpoint
+RUNNING = 0  # queued to run in this step; in a checkpoint only while paused: `due` is when it was stopped, `ref` 1 if its element is done
 WAITING = 1  # on a wait: until `due`, or an event
 AT_GOAL = 2  # arrived at a goal by the path
 RESTING = 3  # on an `end`
 CALLING = 4  # on a blocking add, until the child enrollment `ref` lets go
-HOLDING = 5  # until a posted record answers (lead router)
+HOLDING = 5  # until a posted record answers (lead router) for the hop `ref`
 PARKED = 6  # over a bound; `why` says which. `channel_full:…` is released when the outbox has room
 
 
@@ -32,6 +32,7 @@ class Position(msgspec.Struct, array_like=True, gc=False):
     since: int = 0
     ref: int = 0
     why: str = ""
+    armed: int = 0  # numbers the contact's timers in the order in which they were set
 
 
 class Enrollment(msgspec.Struct, array_like=True, gc=False):
@@ -51,6 +52,8 @@ class Enrollment(msgspec.Struct, array_like=True, gc=False):
     kept: list[tuple[int, str, dict[str, Any]]] = []  # events kept while paused: (ms, name, data)
     parent: tuple[int, int] | None = None  # (enrollment, position) that holds on this one
     sent: list[tuple[int, int, int]] = []  # promotional effects that may still be pending: (position, hop, ordinal)
+    awaited: bool = False  # a position of another enrollment holds on this one
+    outcomes: dict[str, str] = {}  # element → outcome of its completed task, where a wait of the map asks for it
 
 
 class Purchase(msgspec.Struct, array_like=True, gc=False):
@@ -75,11 +78,12 @@ class Task(msgspec.Struct, array_like=True, gc=False):
 
 
 class Alarm(msgspec.Struct, array_like=True, gc=False):
-    """A date trigger that is armed for this contact."""
+    """A date that some map listens to, armed for this contact: at `due` the event `map` (`date:birthday…`, see dates.py) comes."""
 
     map: str
     trigger: int
     due: int
+    armed: int = 0
 
 
 class Contact(msgspec.Struct, array_like=True, gc=False):
@@ -100,6 +104,7 @@ class Contact(msgspec.Struct, array_like=True, gc=False):
     sends: dict[str, list[int]] = {}  # channel → times of promotional sends, where a cap counts them
     memberships: dict[str, dict[str, str]] = {}  # site → level → status
     indexed: int = 0  # the due time that stands in the partition's index; never later than the real one
+    armed: int = 0  # timers set so far
 
 
 def due_of(contact: Contact) -> int:

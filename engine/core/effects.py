@@ -67,7 +67,7 @@ class Journal(Protocol):
 class Changes:
     """What the steps of one batch decided, for one partition. Steps append; the commit writes and makes a new one."""
 
-    __slots__ = ("counters", "effects", "guard", "journal", "posts", "released", "rows", "withdrawn")
+    __slots__ = ("counters", "effects", "guard", "journal", "parked", "posts", "rows", "turn", "withdrawn")
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.effects: list[Effect] = []
@@ -76,8 +76,9 @@ class Changes:
         self.rows: list[Row] = []
         self.guard: dict[str, str] = {}  # contact → consent marks, "" where the contact has none (see guard.py)
         self.counters: dict[str, int] = {}  # name → difference
-        self.released: dict[str, list[str]] = {}  # "channel/dest" → contacts parked there, to be released in order
+        self.parked: list[tuple[str, str]] = []  # ("channel/dest", contact), to be released in order
         self.journal = journal
+        self.turn: Any = None  # the step's workbench, made by the first step and used again by the others
 
     def count(self, name: str, difference: int = 1) -> None:
         """Add to a counter; the commit adds it to the partition's."""
