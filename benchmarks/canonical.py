@@ -1,0 +1,208 @@
+"""The canonical suite: the whole ring under the canonical workload, per durability.
+
+Throughput, `RUNS` times on one deployment: the client sends in a closed loop, then the logs and the outbox are waited empty.
+Accepted per second ends with the last 202, committed per second with the last commit. Latency: an open loop at half of the
+median committed rate, with markers: single events of contacts of their own, each asked for over HTTP until its contact is
+there, so the figure is what a user sees, `LOOK_MS` of looking included.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import msgspec
+
+from benchmarks import cpu, workload
+from benchmarks.deployment import Api, Deployment, Metrics, Sinks, lag_of, scrapes, wait_until_settled
+from benchmarks.load import Seen
+
+DURABILITIES = ("fsync", "relaxed")
+RUNS = 5
+LOOK_MS = 2
+MARKERS_PER_S = 10
+DRAIN_S_MAX = 180
+LATENCY_SHARE = 0.5
+
+Say = Callable[[str], None]
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How much work a run is. `small` is what the tests run, so that the suite cannot rot."""
+
+    events: int = 400_000
+    contacts: int = workload.CONTACTS
+    runs: int = RUNS
+    latency_s: float = 10
+    connections: int = 4
+    durabilities: tuple[str, ...] = DURABILITIES
+
+
+FULL = Size()
+SMALL = Size(events=6_000, contacts=2_000, runs=2, latency_s=1, connections=2, durabilities=("fsync",))
+
+
+class Client:
+    """One load process (load.py), ready to send when it is made."""
+
+    def __init__(self, deployment: Deployment, size: Size, *, seed: int, events: int, rate: float = 0) -> None:
+        flags = {"url": deployment.url, "key": deployment.key, "seed": seed, "events": events, "contacts": size.contacts}
+        flags |= {"connections": size.connections, "rate": rate, "batch": min(workload.BATCH_EVENTS, max(1, events // 4))}
+        command = [sys.executable, "-m", "benchmarks.load", *(f"--{name}={value}" for name, value in flags.items())]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        self._out, self._in = self._process.stdout, self._process.stdin
+        self._out.readline()
+
+    def go(self) -> None:
+        """Let it send."""
+        self._in.write("go\n")
+        self._in.flush()
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def result(self) -> Seen:
+        """What it saw, once it is through; RuntimeError where it failed (its own words are on standard error)."""
+        text = self._out.read()
+        self._in.close()
+        self._out.close()
+        if self._process.wait() != 0:
+            raise RuntimeError("the load client failed")
+        return msgspec.json.decode(text, type=Seen)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def run(size: Size, folder: Path, say: Say) -> list[dict[str, Any]]:
+    """One result per durability. Data goes under `folder`."""
+    return [_measure(size, folder / durability, durability, say) for durability in size.durabilities]
+
+
+def _measure(size: Size, data: Path, durability: str, say: Say) -> dict[str, Any]:
+    """All runs of one durability on one deployment."""
+    with Sinks() as sinks, Deployment(data, flags=("--durability", durability)) as deployment:
+        deployment.publish(workload.documents(sinks.url))
+        runs = []
+        for number in range(1, size.runs + 1):
+            runs.append(_throughput(size, deployment, sinks, seed=number))
+            say(f"{durability}: run {number} of {size.runs}: {runs[-1]['committed_per_s']:,.0f} events/s committed, {_wrong(runs[-1])}")
+        committed = median(found["committed_per_s"] for found in runs)
+        latency = _latency(size, deployment, committed * LATENCY_SHARE)
+        say(f"{durability}: p50 {latency['p50_ms']} ms, p99 {latency['p99_ms']} ms from acceptance to commit, at {latency['events_per_s']:,.0f} events/s")
+        resident = _resident(deployment.metrics())
+    medians = {name: median(found[name] for found in runs) for name in ("accepted_per_s", "committed_per_s", "effects_per_s")}
+    medians["cpu_us_per_event"] = {role: median(found["cpu_us_per_event"][role] for found in runs) for role in runs[0]["cpu_us_per_event"]}
+    return {
+        "suite": "canonical",
+        "durability": durability,
+        "size": msgspec.to_builtins(size),
+        "medians": medians,
+        "latency": latency,
+        **resident,
+        "holds": all(found["holds"] for found in runs),
+        "runs": runs,
+    }
+
+
+def _throughput(size: Size, deployment: Deployment, sinks: Sinks, seed: int) -> dict[str, Any]:
+    """One closed-loop run: as fast as the gateway takes it, then until nothing is left to do."""
+    expected = workload.make(seed, size.events, size.contacts).expected
+    client = Client(deployment, size, seed=seed, events=size.events)
+    before, used, taken = wait_until_settled(deployment), cpu.seconds_by_role(deployment.pid), sinks.counts()["total"]
+    sink_s = cpu.seconds_of(sinks.pid)
+    client.go()
+    seen = client.result()
+    committed_s = _wait_for_commits(deployment)
+    after = wait_until_settled(deployment, DRAIN_S_MAX)
+    settled_s = time.monotonic()
+    spent = cpu.per_event_us(used, cpu.seconds_by_role(deployment.pid), seen.accepted)
+    spent["client"] = round(seen.cpu_s / seen.accepted * 1e6, 2)
+    spent["sinks"] = round((cpu.seconds_of(sinks.pid) - sink_s) / seen.accepted * 1e6, 2)
+    checks = _checks(expected, before, after, seen, sinks.counts()["total"] - taken)
+    return {
+        "accepted_per_s": round(seen.accepted / (seen.ended_s - seen.begun_s)),
+        "committed_per_s": round(seen.accepted / (committed_s - seen.begun_s)),
+        "effects_per_s": round(expected.webhooks / (settled_s - seen.begun_s)),
+        "request_ms": _percentiles(seen.latencies_ms),
+        "refused_for_the_moment": seen.retried,
+        "cpu_us_per_event": spent,
+        "checks": checks,
+        "holds": all(wanted == found for wanted, found in checks.values()),
+    }
+
+
+def _wait_for_commits(deployment: Deployment) -> float:
+    """When the last record was committed, in seconds of the monotonic clock (up to 20 ms late)."""
+    for metrics in scrapes(deployment, 0.02, DRAIN_S_MAX):
+        if lag_of(metrics) == 0:
+            break
+    return time.monotonic()
+
+
+def _checks(expected: workload.Expected, before: Metrics, after: Metrics, seen: Seen, arrived: int) -> dict[str, tuple[int, int]]:
+    """What must be equal, as (wanted, found)."""
+
+    def grew(name: str, **labels: str) -> int:
+        return int(after.total(name, **labels) - before.total(name, **labels))
+
+    return {
+        "accepted": (expected.sent, seen.accepted),
+        "duplicates found": (expected.sent - expected.distinct, grew("wayfare_events_duplicate_total")),
+        "enrolled": (expected.enrolled, grew("wayfare_element_entries_total", map=workload.MAP_ID, element="later")),
+        "webhooks delivered": (expected.webhooks, grew("wayfare_effects_total", channel="webhook", outcome="delivered")),
+        "webhooks that the sink counted": (expected.webhooks, arrived),
+    }
+
+
+def _latency(size: Size, deployment: Deployment, rate: float) -> dict[str, Any]:
+    """An open loop in the background, and markers through it: from the 202 to the contact's being there."""
+    client = Client(deployment, size, seed=10_000, events=max(100, int(rate * size.latency_s)), rate=rate)
+    api = Api(deployment.url, deployment.key)
+    waits_ms: list[float] = []
+    client.go()
+    try:
+        while client.running():
+            started = time.monotonic()
+            waits_ms.append(_marker(api, deployment, f"marker-{len(waits_ms)}"))
+            time.sleep(max(0, 1 / MARKERS_PER_S - (time.monotonic() - started)))
+    finally:
+        api.close()
+        client.kill()
+    seen = client.result()
+    wait_until_settled(deployment, DRAIN_S_MAX)
+    return {"events_per_s": round(rate), "markers": len(waits_ms), **_percentiles(waits_ms), "request_ms": _percentiles(seen.latencies_ms)}
+
+
+def _marker(api: Api, deployment: Deployment, contact: str) -> float:
+    """Milliseconds from the 202 for a contact's first event until the contact can be read."""
+    api.json("POST", "/v1/events", {"contact": contact, "name": "order.placed", "data": {"total": 20, "notify": False}})
+    accepted = time.monotonic()
+    while deployment.contact(contact) is None:
+        time.sleep(LOOK_MS / 1000)
+    return (time.monotonic() - accepted) * 1000
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    """p50 and p99 in milliseconds."""
+    cuts = quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
+    return {"p50_ms": round(cuts[49], 2), "p99_ms": round(cuts[98], 2)}
+
+
+def _resident(metrics: Metrics) -> dict[str, float]:
+    """Contacts in the shards' memory, and the bytes of each."""
+    contacts, used = metrics.total("wayfare_contacts_resident"), metrics.total("wayfare_contacts_resident_bytes")
+    return {"contacts_resident": int(contacts), "bytes_per_resident_contact": round(used / contacts, 1) if contacts else 0.0}
+
+
+def _wrong(found: dict[str, Any]) -> str:
+    """The checks of a run in words."""
+    wrong = [f"{name}: {got:,} instead of {wanted:,}" for name, (wanted, got) in found["checks"].items() if got != wanted]
+    return "; ".join(wrong) or "all counts right"

@@ -1,0 +1,95 @@
+"""The canonical workload: one map, and seeded events of 100,000 contacts drawn by Zipf's law with exponent 1.0.
+
+The same seed makes the same bytes on every machine. Every event has an id of its own, and one in `REPEAT_EVERY` is sent
+twice, so dedupe is real; one in `NOTIFY_EVERY` decides a webhook. What must come of the events is counted while they are made.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+
+CONTACTS = 100_000
+BATCH_EVENTS = 1_000
+NOTIFY_EVERY = 10
+REPEAT_EVERY = 200
+SMALL_EVERY = 20  # one in this many is below the trigger's predicate
+
+MAP_ID = "benchmark"
+MAP: dict[str, Any] = {
+    "map": MAP_ID,
+    "title": "The canonical workload",
+    "reentry": "restart",
+    "triggers": [{"event": "order.placed", "where": {"event.total": {"gte": 10}}}],
+    "path": [
+        {"id": "big", "if": {"event.total": {"gte": 100}}, "then": [{"id": "tag", "change_tags": {"add": ["big"]}}]},
+        {"id": "field", "update_contact": {"set": {"last_total": {"value_of": "event.total"}}}},
+        {
+            "id": "chosen",
+            "if": {"event.notify": True},
+            "then": [{"id": "tell", "send_webhook": {"url": "SINK/bench", "method": "POST", "body": '{"contact": "{{ contact }}"}'}}],
+        },
+        {"id": "later", "wait": "30d"},
+        {"id": "exit", "exit": True},
+    ],
+}
+
+
+class Expected(msgspec.Struct):
+    """What must come of a workload, however it is cut into requests."""
+
+    sent: int = 0
+    distinct: int = 0
+    enrolled: int = 0
+    webhooks: int = 0
+
+
+class Workload(msgspec.Struct):
+    """Bodies for `POST /v1/events`, each a JSON array, and what must come of them."""
+
+    bodies: list[bytes]
+    expected: Expected
+
+
+def documents(sink_url: str) -> dict[str, Any]:
+    """The workspace: the map with its webhook pointed at the sink, and no limits."""
+    map_document = msgspec.json.decode(msgspec.json.encode(MAP).replace(b"SINK", sink_url.encode()))
+    return {
+        "maps": [map_document],
+        "sequences": [],
+        "templates": {},
+        "products": {},
+        "team": {},
+        "routers": {},
+        "fulfillment": {},
+        "limits": {"timezone": "UTC"},
+        "providers": {"webhook": {"secret": "whsec_YmVuY2htYXJrLWJlbmNobWFyay1iZW5jaA==", "allow_private": True}},
+    }
+
+
+def make(seed: int, events: int, contacts: int = CONTACTS, batch: int = BATCH_EVENTS) -> Workload:
+    """`events` events in requests of `batch`, of contacts `c0` … in an order of popularity that the seed shuffles."""
+    chance = random.Random(seed)
+    names = [f"c{number}" for number in range(contacts)]
+    chance.shuffle(names)
+    weights = list(accumulate(1 / rank for rank in range(1, contacts + 1)))
+    drawn = chance.choices(names, cum_weights=weights, k=events)
+    expected = Expected()
+    items: list[bytes] = []
+    for number, contact in enumerate(drawn):
+        if number % REPEAT_EVERY == REPEAT_EVERY - 1:
+            items.append(items[-1])
+            continue
+        small, notify = number % SMALL_EVERY == 1, number % NOTIFY_EVERY == 0
+        total = 5.0 if small else round(10 + chance.random() * 190, 2)
+        data = {"total": total, "notify": notify, "currency": "USD", "cds": 1 + number % 5}
+        items.append(msgspec.json.encode({"id": f"{seed}-{number}", "contact": contact, "name": "order.placed", "data": data}))
+        expected.distinct += 1
+        expected.enrolled += not small
+        expected.webhooks += notify
+    expected.sent = len(items)
+    bodies = [b"[" + b",".join(items[start : start + batch]) + b"]" for start in range(0, len(items), batch)]
+    return Workload(bodies, expected)
