@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from engine.core.contact import Contact, Enrollment, Position
+from engine.core.templates import Templates
 
 Value = Callable[["Turn"], Any]
 """A value of the document, ready to be taken: a literal, `{value_of: …}`, `{now: +30d}`, or a rendered text."""
@@ -89,6 +90,7 @@ class Site(Protocol):
 
     map_id: str
     element: str
+    templates: Templates  # of the workspace, for kinds that send one
 
     def problem(self, message: str, *, key: str = "", remedy: str = "") -> None:
         """Report a problem at this action (or at one of its keys); compiling goes on, publishing does not."""

@@ -200,7 +200,7 @@ def _shown(event: Any) -> str:
 
 
 def _scalar(text: str, *, plain: bool) -> Any:
-    """A scalar by the core schema; quoted text stays text. JSON's pairs of \\u escapes are joined into one character."""
+    """A scalar by the core schema; quoted text stays text. JSON's pairs of escapes are joined into one character."""
     if not plain:
         return _joined(text)
     if _NULL.match(text):

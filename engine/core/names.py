@@ -6,8 +6,10 @@ from typing import Any
 
 NAME_CHARS_MAX = 100
 
-OPERATORS = frozenset("eq ne gt gte lt lte in not_in contains starts_with ends_with exists before after within_last within_next".split())
-RESERVED = OPERATORS | frozenset("all any not tag purchased in_map membership consent event".split())
+OPERATORS = frozenset(
+    ["eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "contains", "starts_with", "ends_with", "exists", "before", "after", "within_last", "within_next"]
+)
+RESERVED = OPERATORS | frozenset(["all", "any", "not", "tag", "purchased", "in_map", "membership", "consent", "event"])
 """Not `owner`: the owner is kept as the field of that name."""
 
 _PREFIXES = ("event.", "entry.", "consent.")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
-from engine.core.automation_map import Arm, Do, Element, End, Exit, Fork, Goal, GoTo, If, Split, Wait, WaitBetween, WaitFor, WaitUntil
+from engine.core.automation_map import Arm, Do, Element, End, Exit, Fork, Goal, GoTo, If, Split, Trigger, Wait, WaitBetween, WaitFor, WaitUntil
 from engine.core.documents import suggest
 from engine.core.names import shown
 from engine.core.parse_triggers import WORDS, keys_of, read_date, read_trigger_of, trigger_word
@@ -175,7 +174,7 @@ class Elements:
             return None
         word = trigger_word(value, {"timeout", *BRANCHES})
         trigger = read_trigger_of(value, word, self.map_id) if word else None
-        return trigger and WaitFor(id="", trigger=trigger, timeout_ms=self.timeout(value), then=self.side(value, "then"), otherwise=self.side(value, "else"))
+        return self.waiting(value, trigger) if trigger else None
 
     def task(self, value: Place) -> Element:
         value.known({"task", "timeout", *BRANCHES} | keys_of("task_completed") - {"task_completed"}, "`wait: {task: …}`")
@@ -184,7 +183,11 @@ class Elements:
         )
         assert trigger is not None
         task = value.at("task").name("`task`")
-        return WaitFor(id="", trigger=trigger, task=task, timeout_ms=self.timeout(value), then=self.side(value, "then"), otherwise=self.side(value, "else"))
+        return self.waiting(value, trigger, task)
+
+    def waiting(self, value: Place, trigger: Trigger, task: str = "") -> Element:
+        timeout_ms = self.timeout(value)
+        return WaitFor(id="", trigger=trigger, task=task, timeout_ms=timeout_ms, then=self.side(value, "then"), otherwise=self.side(value, "else"))
 
     def until(self, place: Place) -> Element | None:
         """What stands behind `until`: a local date and time, a next time of day, or a date field."""
@@ -197,7 +200,7 @@ class Elements:
         if place.has("field"):
             place.known({"field", "offset", "time"}, "`until`")
             date = read_date(place)
-            return date and WaitUntil(id="", date=date)
+            return WaitUntil(id="", date=date) if date else None
         place.known({"time", "days"}, "`until`")
         if not place.has("time") and not place.has("days"):
             place.problem("`until` says neither a time nor a field", 'write `{time: "09:00"}` or `{field: renewal_date}`')

@@ -71,7 +71,7 @@ def trigger_word(place: Place, also: set[str]) -> str | None:
     found = [key for key in place.raw if key in WORDS]
     if len(found) == 1:
         place.known(keys_of(found[0]) | also, f"`{found[0]}`")
-        return found[0]
+        return str(found[0])
     if found:
         place.problem(f"a trigger has one word, and here are {' and '.join(f'`{word}`' for word in found)}", "write one trigger for each")
         return None
@@ -152,7 +152,7 @@ def _date(place: Place, line: int) -> Trigger | None:
         return None
     date = read_date(place)
     yearly = place.at("yearly").flag("`yearly`") if place.has("yearly") else False
-    return date and Trigger(kind="date", event="date", date=date, yearly=yearly, line=line)
+    return Trigger(kind="date", event="date", date=date, yearly=yearly, line=line) if date else None
 
 
 def read_date(place: Place) -> LocalDate | None:

@@ -37,7 +37,7 @@ class Place:
         """The place of a key or index of this value; nothing is there where it is missing."""
         step = f"[{key}]" if isinstance(key, int) else str(key)
         joint = "" if isinstance(key, int) else (" " if self.path.endswith(":") else ".")
-        raw = self.raw.get(key) if isinstance(self.raw, dict) else self.raw[key]  # type: ignore[index]
+        raw = self.raw.get(key) if isinstance(self.raw, dict) else self.raw[key]
         # What an alias repeats is reported where it is used, not where it is written.
         return Place(raw, self.problems, path=f"{self.path}{joint}{step}", file=self.file, line=line_of(self.raw, key) or self.line)
 
@@ -96,7 +96,7 @@ class Place:
         return ""
 
     def flag(self, what: str) -> bool:
-        """true or false."""
+        """A truth value."""
         if isinstance(self.raw, bool):
             return self.raw
         self.problem(f"{what} must be true or false, not {shown(self.raw)}")
