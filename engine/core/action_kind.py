@@ -7,7 +7,7 @@ An action is prepared once, at publish, into a closure over `Turn`; the closure 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from engine.core.contact import Contact, Enrollment, Position
 from engine.core.templates import Templates
@@ -65,11 +65,13 @@ class Turn(Protocol):
         to: str = "",
         missing: str = "",
         dest: str = "",
+        quiet: bool = False,
     ) -> bool:
         """Decide an effect; False where it was suppressed (journaled with its reason).
 
         `consent` is the channel whose consent must allow it, "" for none. Promotional effects (not `transactional`) obey caps and
-        quiet hours, and are withdrawn by goals. `to` empty suppresses with the reason `missing`. Raises nothing.
+        quiet hours, and are withdrawn by goals. `to` empty suppresses with the reason `missing`. `quiet` writes no `action` line: the
+        effect is a part of an action that has its line (`did`) already, such as the notice of a task. Raises nothing.
         """
 
     def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any]) -> str:
@@ -91,6 +93,7 @@ class Site(Protocol):
     map_id: str
     element: str
     templates: Templates  # of the workspace, for kinds that send one
+    team: Mapping[str, Any]  # of the workspace, for kinds that look for a role
 
     def problem(self, message: str, *, key: str = "", remedy: str = "") -> None:
         """Report a problem at this action (or at one of its keys); compiling goes on, publishing does not."""
@@ -119,12 +122,19 @@ class Site(Protocol):
     def act(self, kind: str, params: Mapping[str, Any], *, key: str = "") -> Act:
         """Prepare another action in this place (a task's outcome)."""
 
+    def outcome(self, name: str, act: Act) -> None:
+        """Keep what runs when a task of this element is completed with the outcome `name`; the core finds it by element and name."""
+
 
 class ActionKind(Protocol):
     """A class in `actions/kinds/`. Its fields are its parameters; unknown ones are errors."""
 
     kind: ClassVar[str]
     channel: ClassVar[str]  # "" for an action that only changes the contact
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any], site: Site) -> Self | None:
+        """The action with the parameters of a document; None where they are wrong, each problem reported to the site."""
 
     def prepare(self, site: Site) -> Act:
         """Check against the workspace and compile into a closure."""
