@@ -125,14 +125,22 @@ def _gunzip(raw: bytes, most: int) -> bytes:
 
 def _unzstd(raw: bytes, most: int) -> bytes:
     try:
-        stated = zstandard.frame_content_size(raw)
-        if stated > most:
+        if zstandard.frame_content_size(raw) > most:  # it is allocated at once, so look before
             raise Refusal("too-large", f"A body may have {most} bytes after decompression.")
         return zstandard.ZstdDecompressor().decompress(raw, max_output_size=most + 1, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        if "too small" in str(error):
+        if _overflows(raw, most):
             raise Refusal("too-large", f"A body may have {most} bytes after decompression.") from None
         raise Refusal("unreadable", f"The body is not one zstd frame: {error}") from None
+
+
+def _overflows(raw: bytes, most: int) -> bool:
+    """Whether a frame failed for its size (one that does not state it fails in the same words as one that is cut off)."""
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(raw) as reader:
+            return len(reader.read(most + 1)) > most
+    except zstandard.ZstdError:
+        return False
 
 
 def type_of(request: web.Request) -> str:

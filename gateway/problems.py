@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from engine.core.errors import Full, Unavailable
+
 CONTENT_TYPE = "application/problem+json"
 
 PROBLEMS: dict[str, tuple[int, str, str]] = {
@@ -32,7 +34,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
 }
 
 
-class Refusal(Exception):  # noqa: N818: it is an answer to a client, not an error of the program
+class Refusal(Exception):
     """An answer other than the one hoped for; `name` is a key of PROBLEMS, `more` are further members of the problem document."""
 
     def __init__(self, name: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
@@ -43,6 +45,15 @@ class Refusal(Exception):  # noqa: N818: it is an answer to a client, not an err
 def busy(detail: str, retry_after_ms: int, name: str = "busy") -> Refusal:
     """A refusal that says when to come back, in whole seconds, at least one."""
     return Refusal(name, detail, headers={"Retry-After": str(max(1, -(-retry_after_ms // 1000)))})
+
+
+def refused(failure: Exception) -> Exception:
+    """A failure of storage as its refusal: 429 for Full, 503 for Unavailable; any other comes back as it is."""
+    if isinstance(failure, Full):
+        return busy("The log is full.", failure.retry_after_ms)
+    if isinstance(failure, Unavailable):
+        return Refusal("unavailable", headers={"Retry-After": "1"})
+    return failure
 
 
 def response(refusal: Refusal) -> web.Response:

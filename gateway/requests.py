@@ -48,10 +48,11 @@ class ContactIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MapContacts(msgspec.Struct, forbid_unknown_fields=True):
-    """Whom to add, remove, pause or unpause: one `contact`, or many `contacts`."""
+    """Whom to add, remove, pause or unpause: one `contact`, or many `contacts`. `where` (a predicate) is refused in this version."""
 
     contact: str | None = None
     contacts: list[str] = []
+    where: dict[str, Any] | None = None
 
 
 class TaskOutcome(msgspec.Struct, forbid_unknown_fields=True):

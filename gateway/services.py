@@ -1,0 +1,42 @@
+"""What the routes of one gateway work with: the ports, the settings, and the parts made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.config import Config
+from engine.core.action_kind import Registry
+from engine.metrics import Metrics
+from engine.ports import Directory, Intake, Outbox, Workspaces
+from gateway.admission import Admission
+from gateway.auth import Keys
+from gateway.bodies import Bodies
+from gateway.idempotency import Idempotency
+from gateway.published import Published
+
+
+class Services:
+    """Made once per gateway. `clock` gives epoch milliseconds, `name` is the process's name in heartbeats, `signing_secret` signs unsubscribe links."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        intake: Intake,
+        outbox: Outbox,
+        workspaces: Workspaces,
+        directory: Directory,
+        registry: Registry,
+        clock: Callable[[], int],
+        signing_secret: str,
+        metrics: Metrics | None = None,
+        name: str = "gateway",
+    ) -> None:
+        self.config, self.clock, self.registry, self.signing_secret, self.name = config, clock, registry, signing_secret, name
+        self.intake, self.outbox, self.workspaces, self.directory = intake, outbox, workspaces, directory
+        self.metrics = metrics or Metrics()
+        self.admission = Admission(intake, config)
+        self.bodies = Bodies(config)
+        self.keys = Keys(directory, config)
+        self.once = Idempotency(directory, config)
+        self.published = Published(workspaces, registry, config)
