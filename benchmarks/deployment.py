@@ -207,8 +207,9 @@ def lag_of(metrics: Metrics) -> int:
 
 
 def unsettled_of(metrics: Metrics) -> int:
-    """Effects committed and not yet settled."""
-    return int(metrics.total("wayfare_outbox_pending"))
+    """Effects committed and not yet settled, in whoever's hands they are."""
+    decided = metrics.total("wayfare_effects_total", outcome="decided")
+    return int(2 * decided - metrics.total("wayfare_effects_total"))
 
 
 def scrapes(deployment: Deployment, every_s: float, seconds_max: float) -> Iterator[Metrics]:

@@ -1,0 +1,113 @@
+"""What must hold when the demo is over: the sinks' counts against the engine's, the engine's against themselves, and both against the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from benchmarks.deployment import Deployment, Metrics, Sinks, lag_of, unsettled_of
+from ops.demo.replay import Replay, Truth
+
+SENDS: Mapping[str, tuple[str, str, str]] = {
+    "email:Thank you": ("welcome", "thanks", "email"),
+    "email:A voucher for you": ("welcome", "voucher", "email"),
+    "email:We miss you": ("win-back", "miss-you", "email"),
+    "email:New VIP": ("lifetime-value", "tell-eve", "email"),
+    "sms": ("welcome", "text", "sms"),
+    "webhook:/crm": ("lifetime-value", "tell-crm", "webhook"),
+}
+"""What the sinks count: the map, the element that sends it, its channel."""
+
+CHANNELS = ("email", "sms", "webhook")
+ENDED_WELL = ("delivered", "suppressed", "withdrawn")
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One truth: what it says, what it should be, what was found."""
+
+    says: str
+    wanted: object
+    found: object
+
+    @property
+    def holds(self) -> bool:
+        return self.wanted == self.found
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """Everything that was counted, and the checks of it."""
+
+    checks: list[Check]
+    maps: dict[str, dict[str, Any]]  # map → the answer of its stats
+    channels: dict[str, dict[str, int]]  # channel → outcome → effects
+    kinds: dict[str, int]  # what the sinks counted
+
+    @property
+    def holds(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+
+def judge(deployment: Deployment, sinks: Sinks, replay: Replay, truth: Truth, maps: list[str]) -> Outcome:
+    """Count everything and compare. The logs are read and the outbox is empty."""
+    metrics, counts = deployment.metrics(), sinks.counts()
+    stats = {name: deployment.stats(name) for name in maps}
+    channels = {channel: _outcomes(metrics, channel) for channel in CHANNELS}
+    checks = [
+        *_of_the_data(sinks, replay, truth, metrics),
+        *_of_the_messages(counts["kinds"], channels),
+        *_of_the_engine(stats, channels, metrics),
+        Check("messages that came twice", 0, counts["duplicates"]),
+    ]
+    return Outcome(checks, stats, channels, counts["kinds"])
+
+
+def _of_the_data(sinks: Sinks, replay: Replay, truth: Truth, metrics: Metrics) -> list[Check]:
+    """What the purchases alone say must have come of them."""
+    thanks = sinks.recipients("email:Thank+you")
+    texts = sinks.recipients("sms")
+    vips = sinks.recipients("webhook:/crm")
+    return [
+        Check("events sent twice and found to be so", replay.repeated, int(metrics.total("wayfare_events_duplicate_total"))),
+        Check("thank-you emails, one for each who may get email", len(truth.thanks), len(thanks)),
+        Check("… and to exactly those", len(truth.thanks), len(truth.thanks & set(thanks))),
+        Check("SMS, one for each who opted in", len(truth.texts), len(texts)),
+        Check("… and to exactly those", len(truth.texts), len(truth.texts & set(texts))),
+        Check("webhooks, one for each who spent 200 dollars", len(truth.vips), len(vips)),
+        Check("… and for exactly those", len(truth.vips), len(truth.vips & set(vips))),
+        Check("notices to Eve of new VIPs", len(truth.vips), sinks.counts()["kinds"].get("email:New VIP", 0)),
+    ]
+
+
+def _of_the_messages(kinds: Mapping[str, int], channels: Mapping[str, Mapping[str, int]]) -> list[Check]:
+    """What the sinks counted is what the outbox says was delivered, and nothing else came."""
+    arrived = dict.fromkeys(CHANNELS, 0)
+    for kind, count in kinds.items():
+        arrived[SENDS[kind][2] if kind in SENDS else kind] = arrived.get(SENDS[kind][2] if kind in SENDS else kind, 0) + count
+    return [Check(f"{channel}: delivered = counted by the sink", channels.get(channel, {}).get("delivered", 0), count) for channel, count in arrived.items()]
+
+
+def _of_the_engine(stats: Mapping[str, dict[str, Any]], channels: Mapping[str, Mapping[str, int]], metrics: Metrics) -> list[Check]:
+    """Nothing is lost inside: every enrollment and every effect is accounted for."""
+    checks = [
+        Check("records accepted and not committed", 0, lag_of(metrics)),
+        Check("effects decided and not settled", 0, unsettled_of(metrics)),
+    ]
+    for channel, outcomes in channels.items():
+        came = sum(_entered(stats, name, element) for name, element, carried in SENDS.values() if carried == channel)
+        checks.append(Check(f"{channel}: arrivals at elements that send = effects decided", came, outcomes["decided"]))
+        checks.append(Check(f"{channel}: decided = delivered + suppressed + withdrawn", outcomes["decided"], sum(outcomes.get(end, 0) for end in ENDED_WELL)))
+    for name, found in stats.items():
+        check = found["conservation"]
+        checks.append(Check(f"{name}: entered = accounted for", check["entered"], check["entered"] - check["drift"]))
+    return checks
+
+
+def _outcomes(metrics: Metrics, channel: str) -> dict[str, int]:
+    found = metrics.by("wayfare_effects_total", "outcome", channel=channel)
+    return {"decided": 0, **{outcome: int(count) for outcome, count in found.items()}}
+
+
+def _entered(stats: Mapping[str, dict[str, Any]], map_id: str, element: str) -> int:
+    return sum(found["entered"] for found in stats[map_id]["elements"] if found["element"] == element)
