@@ -1,19 +1,21 @@
 """Control in Redis: one value with the assignment, a hash of words for each run, a key that vanishes for the run that reigns.
 
-What processes publish of themselves stands where `Directory` keeps it: one key for each, which vanishes.
+What processes publish of themselves stands where `Directory` keeps it: a hash of values that begin with their expiry.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 
 from engine.codec import decode_any, encode
-from engine.storage.redis_call import checked, command, only
+from engine.storage.redis_call import Call, checked, command, only
 from engine.storage.redis_client import RedisClient
+from engine.storage.redis_log import milliseconds
 
 ASSIGNMENT = "wf:assign"
 REIGN = "wf:reign"
-PROCESS = "wf:process:"
+PROCESSES = "wf:processes"
 WORDS_LIFE_S = 24 * 3600  # words for a run are of no use after it; nobody takes them away
 # Take or keep the reign. Returns the run that has it.
 REIGN_SCRIPT = """
@@ -24,6 +26,24 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 """
+
+_EXPIRY = struct.Struct(">d")
+
+
+def processes_calls() -> list[Call]:
+    """The calls whose answers `living` takes."""
+    return [command("TIME", parse=milliseconds), command("HGETALL", PROCESSES)]
+
+
+def living(now_ms: int, reply: list[bytes]) -> tuple[dict[str, bytes], list[bytes]]:
+    """What every live process published last, and the names of those whose time is over."""
+    live, gone = {}, []
+    for name, value in zip(reply[::2], reply[1::2], strict=True):
+        if _EXPIRY.unpack_from(value)[0] > now_ms:
+            live[name.decode()] = value[_EXPIRY.size :]
+        else:
+            gone.append(name)
+    return live, gone
 
 
 class RedisControl:
@@ -57,14 +77,15 @@ class RedisControl:
 
     def beat(self, process: str, value: bytes, ttl_ms: int) -> None:
         """Publish a process; with `ttl_ms` 0 it vanishes at once."""
-        key = PROCESS + process
-        only(self._client.run([command("SET", key, value, "PX", ttl_ms, writes=True) if ttl_ms else command("DEL", key, writes=True)]))
+        if ttl_ms:
+            only(self._client.run([Call("heartbeat", (PROCESSES,), (process, value, ttl_ms))]))
+        else:
+            only(self._client.run([command("HDEL", PROCESSES, process, writes=True)]))
 
     def beats(self) -> dict[str, bytes]:
         """Who lives, and what each published last."""
-        keys = self._keys(PROCESS + "*")
-        values = checked(self._client.run([command("GET", key) for key in keys]))
-        return {key.decode().removeprefix(PROCESS): value for key, value in zip(keys, values, strict=True) if value is not None}
+        now_ms, reply = checked(self._client.run(processes_calls()))
+        return living(now_ms, reply)[0]
 
     def reign(self, run: str, ttl_ms: int) -> str:
         """Say that the `up` of this run lives; the run that reigns."""
@@ -75,12 +96,3 @@ class RedisControl:
         """The run whose `up` lives; empty where none does."""
         holder: bytes | None = only(self._client.run([command("GET", REIGN)]))
         return holder.decode() if holder else ""
-
-    def _keys(self, pattern: str) -> list[bytes]:
-        found: list[bytes] = []
-        cursor = b"0"
-        while True:
-            cursor, keys = only(self._client.run([command("SCAN", cursor, "MATCH", pattern, "COUNT", 1_000)]))
-            found += keys
-            if cursor == b"0":
-                return sorted(set(found))

@@ -1,0 +1,17 @@
+"""The pools of all channels as a Ray actor: one process, one event loop."""
+
+from __future__ import annotations
+
+import ray
+
+from actors.duty import Duty
+from actors.shell import OPTIONS, Shell
+from actors.work_pool import work
+
+
+@ray.remote(**OPTIONS)
+class PoolActor(Shell):
+    """Begins when it is made; ends when storage tells it to."""
+
+    def __init__(self, duty: Duty) -> None:
+        super().__init__(work, duty)

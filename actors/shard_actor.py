@@ -1,0 +1,17 @@
+"""The shard as a Ray actor."""
+
+from __future__ import annotations
+
+import ray
+
+from actors.duty import Duty
+from actors.shell import OPTIONS, Shell
+from actors.work_shard import work
+
+
+@ray.remote(**OPTIONS)
+class ShardActor(Shell):
+    """Begins when it is made; ends when storage tells it to."""
+
+    def __init__(self, duty: Duty) -> None:
+        super().__init__(work, duty)
