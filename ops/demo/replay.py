@@ -11,7 +11,7 @@ import csv
 import gzip
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +57,12 @@ def read_orders(file: Path = FILE) -> list[Order]:
             for number, row in enumerate(csv.DictReader(lines), 1)
         ]
     return sorted(rows, key=lambda order: order.day)
+
+
+def part_of(orders: list[Order], customers: int | None, days: int | None) -> list[Order]:
+    """The purchases of the first customers in the first days; all where None."""
+    last = orders[0].day + timedelta(days=days) if days else date.max
+    return [order for order in orders if order.day < last and (customers is None or int(order.customer) <= customers)]
 
 
 def contact_of(customer: str) -> dict[str, Any]:
