@@ -26,7 +26,7 @@ HOSTILE = {
     "header injection": "hello\r\nBcc: eve@example.com\r\n\r\nbody",
     "control characters": "a\x00b\x07c\x1bd\x7fe\x85f\u2028g",
     "huge": "x" * 300_000,
-    "right to left": "\u202eשלום\u202c مرحبا",
+    "right to left": "\u202e\u05e9\u05dc\u05d5\u05dd\u202c \u0645\u0631\u062d\u0628\u0627",
     "emoji": "👩‍👩‍👧‍👦🏳️‍🌈" * 40,
     "dots": "..\r\n.\r\nMAIL FROM:<eve@example.com>\r\n.",
     "template left over": "{{ user }} {% raw %}",

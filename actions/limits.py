@@ -1,0 +1,148 @@
+"""What limits.yaml says about sending: rates, allowances of a day, delivery modes; and the tokens that a pool holds of them.
+
+A rate is `500/s`, `30/m` or `1000/h`; it is spent from grants of one place in storage (GCRA), in slices of at most a tenth of a second's
+worth, which expire in a second. What isn't used by then is burned, so a dead pool never makes a limit overflow. A limit's name is
+`channel`, `channel:dest` or either with `/day`; an allowance of a day is a number, and days change in the workspace's time zone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from engine.core.errors import InvalidConfig
+from engine.ports import Budget
+
+GRANT_MS = 1_000
+SLICE_S = 0.1  # of the rate, at once: smooth enough for a provider, few enough round trips
+DAY_RETRY_MS_MAX = 60_000  # an exhausted day is asked again, since the allowance may have been raised
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_ONCE_BY_DEFAULT = frozenset({"email", "sms", "postcard"})
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The limits of one channel, read from limits.yaml. Rates are per second; the key "" is the whole channel, others are destinations."""
+
+    channel: str
+    rates: dict[str, float] = {}
+    days: dict[str, int] = {}
+    once: bool = True  # at_most_once
+    timezone: str = "UTC"
+    consent: dict[str, str] = {}  # for contacts that have none on record
+
+    def day(self, now_ms: int) -> str:
+        """The calendar day, such as 2026-01-05."""
+        return datetime.fromtimestamp(now_ms / 1_000, ZoneInfo(self.timezone)).date().isoformat()
+
+    def day_wait_ms(self, now_ms: int) -> int:
+        """How long until the next day begins, at most a minute."""
+        now = datetime.fromtimestamp(now_ms / 1_000, ZoneInfo(self.timezone))
+        midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
+        return max(1, min(DAY_RETRY_MS_MAX, int((midnight.astimezone(UTC) - now.astimezone(UTC)).total_seconds() * 1_000)))
+
+
+def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
+    """The part of limits.yaml that a channel's pool needs. Raises InvalidConfig naming the entry that can't be read."""
+    rates, days = {}, {}
+    for name, value in (document.get("rates") or {}).items():
+        place, daily, _ = str(name).partition("/day")
+        kept, _, dest = place.partition(":")
+        if kept != channel:
+            continue
+        if daily:
+            days[dest] = _allowance(name, value)
+        else:
+            rates[dest] = parse_rate(name, value)
+    mode = (document.get("delivery") or {}).get(channel, "at_most_once" if channel in _ONCE_BY_DEFAULT else "at_least_once")
+    if mode not in {"at_most_once", "at_least_once"}:
+        raise InvalidConfig(f"limits.yaml: delivery.{channel} must be at_most_once or at_least_once, not {mode!r}")
+    timezone = str(document.get("timezone") or "UTC")
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise InvalidConfig(f"limits.yaml: unknown time zone {timezone!r}") from None
+    return Limits(channel, rates, days, mode == "at_most_once", timezone, dict(document.get("default_consent") or {}))
+
+
+def parse_rate(name: object, value: Any) -> float:
+    """`500/s` as tokens per second; a bare number is per second."""
+    found = _RATE.fullmatch(str(value).strip())
+    if found:
+        return float(found[1]) / _SECONDS[found[2]]
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    raise InvalidConfig(f"limits.yaml: rates.{name} must be like 500/s, 30/m or 1000/h, not {value!r}")
+
+
+def _allowance(name: object, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidConfig(f"limits.yaml: rates.{name} must be a whole number, not {value!r}")
+    return value
+
+
+class Tokens:
+    """What this pool may still send under the limits of its channel, right now. Times are those of `clock`."""
+
+    def __init__(self, limits: Limits, budget: Budget, clock: Callable[[], int]) -> None:
+        self.limits = limits
+        self._budget = budget
+        self._clock = clock
+        self._held: dict[str, int] = {}
+        self._expiry_ms: dict[str, int] = {}
+        self._closed: dict[str, int] = {}  # dest → not before
+
+    def slice(self, dest: str) -> int:
+        """The most that one grant can bring; 0 where there is no such limit."""
+        rate = self.limits.rates.get(dest, 0)
+        return max(1, int(rate * SLICE_S)) if dest in self.limits.rates else 0
+
+    def limited(self) -> list[str]:
+        """Destinations with a limit of their own."""
+        return [dest for dest in {*self.limits.rates, *self.limits.days} if dest]
+
+    def wait_ms(self, dest: str) -> int:
+        """How long a limit stays closed; 0 where it is open."""
+        return max(0, self._closed.get(dest, 0) - self._clock())
+
+    async def take(self, dest: str, want: int) -> int:
+        """Up to `want` tokens of the rate of a destination ("" is the channel); `want` where it has no limit."""
+        if dest not in self.limits.rates or want <= 0:
+            return want
+        now_ms = self._clock()
+        tokens = self._held.get(dest, 0) if now_ms < self._expiry_ms.get(dest, 0) else 0
+        if tokens < want and not self.wait_ms(dest):
+            most = self.slice(dest)
+            granted, retry_ms = await self._budget.grant(self._name(dest), self.limits.rates[dest], most, min(want - tokens, most))
+            if granted:
+                tokens, self._expiry_ms[dest] = tokens + granted, now_ms + GRANT_MS
+            if tokens < want:
+                # Waiting for a quarter of a slice instead of a single token saves three round trips in four and more.
+                self._closed[dest] = now_ms + max(retry_ms, 1 if most < 4 else int(SLICE_S * 250))
+        used = min(tokens, want)
+        self._held[dest] = tokens - used
+        return used
+
+    def give_back(self, dest: str, tokens: int) -> None:
+        """Return tokens that were taken a moment ago and not used; they expire with the others."""
+        if dest in self.limits.rates:
+            self._held[dest] = self._held.get(dest, 0) + tokens
+
+    async def take_day(self, dest: str, want: int) -> int:
+        """Up to `want` of a day's allowance; asked only for what is in hand, because it is not given back."""
+        if dest not in self.limits.days or want <= 0:
+            return want
+        now_ms = self._clock()
+        granted = await self._budget.grant_day(f"{self._name(dest)}/day", self.limits.days[dest], want, self.limits.day(now_ms))
+        if granted < want:
+            self._closed[dest] = now_ms + self.limits.day_wait_ms(now_ms)
+        return granted
+
+    def _name(self, dest: str) -> str:
+        return f"{self.limits.channel}:{dest}" if dest else self.limits.channel
