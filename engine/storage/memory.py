@@ -6,9 +6,13 @@ It passes the same conformance suite as Redis. It keeps nothing beyond the proce
 from __future__ import annotations
 
 from engine.config import Config
+from engine.storage.memory_budget import MemoryBudget
 from engine.storage.memory_commit import MemoryCommits
+from engine.storage.memory_directory import MemoryDirectory
 from engine.storage.memory_leases import MemoryLeases
 from engine.storage.memory_log import MemoryIntake, MemoryLog
+from engine.storage.memory_maps import MemoryWorkspaces
+from engine.storage.memory_outbox import MemoryOutbox
 from engine.storage.memory_partition import Clock, Partition
 
 
@@ -21,3 +25,8 @@ class MemoryStore:
         self.log = MemoryLog(self.partitions, config, clock)
         self.leases = MemoryLeases(self.partitions, clock)
         self.commits = MemoryCommits(self.partitions, config, clock)
+        self.outbox = MemoryOutbox(self.partitions, config, clock)
+        self.budget = MemoryBudget(clock)
+        self.workspaces = MemoryWorkspaces(self.partitions, clock)
+        self.snapshots = self.workspaces
+        self.directory = MemoryDirectory(self.partitions, config, clock)

@@ -15,7 +15,7 @@ Clock = Callable[[], int]
 class Held:
     """An effect in the outbox and the part of it that changes; states are those of `effect_values`."""
 
-    __slots__ = ("attempts", "at_ms", "deadline_ms", "effect", "flag", "once", "reason", "since_ms", "state", "token")
+    __slots__ = ("at_ms", "attempts", "deadline_ms", "effect", "flag", "once", "reason", "since_ms", "state", "token")
 
     def __init__(self, effect: Effect, state: str, at_ms: int = 0) -> None:
         self.effect = effect

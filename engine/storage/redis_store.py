@@ -6,21 +6,26 @@ Both begin with a session check: the count of partitions is fixed by the first t
 from __future__ import annotations
 
 from engine.config import Config
+from engine.storage.redis_budget import RedisBudget
 from engine.storage.redis_call import checked
-from engine.storage.redis_client import RedisClient, admission
+from engine.storage.redis_client import AsyncRedisClient, RedisClient, admission
 from engine.storage.redis_commit import RedisCommits
+from engine.storage.redis_directory import RedisDirectory
 from engine.storage.redis_leases import RedisLeases
-from engine.storage.redis_log import RedisLog
+from engine.storage.redis_log import RedisIntake, RedisLog
+from engine.storage.redis_maps import RedisSnapshots, RedisWorkspaces
+from engine.storage.redis_outbox import RedisOutbox
 
 
 class RedisStore:
-    """What a shard and a supervisor need: `log`, `commits`, `leases`. Threads may share it."""
+    """What a shard and a supervisor need: `log`, `commits`, `leases`, `snapshots`. Threads may share it."""
 
     def __init__(self, client: RedisClient, config: Config) -> None:
         self._client = client
         self.log = RedisLog(client, config)
         self.commits = RedisCommits(client, config)
         self.leases = RedisLeases(client, config)
+        self.snapshots = RedisSnapshots(client)
 
     @classmethod
     def connect(cls, url: str, config: Config) -> RedisStore:
@@ -32,3 +37,28 @@ class RedisStore:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+class AsyncRedisStore:
+    """What gateways and pools need: `intake`, `outbox`, `budget`, `workspaces`, `directory`."""
+
+    def __init__(self, client: AsyncRedisClient, config: Config) -> None:
+        self._client = client
+        self.intake = RedisIntake(client, config)
+        self.outbox = RedisOutbox(client, config)
+        self.budget = RedisBudget(client)
+        self.workspaces = RedisWorkspaces(client, config)
+        self.directory = RedisDirectory(client, config)
+
+    @classmethod
+    async def connect(cls, url: str, config: Config) -> AsyncRedisStore:
+        """Connect as `RedisStore` does, and finish a publication that was left half done."""
+        client = AsyncRedisClient(url, config)
+        checked(await client.run(admission(config)))
+        store = cls(client, config)
+        await store.workspaces.finish()
+        return store
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
