@@ -17,7 +17,7 @@ from engine.codec import decode_any, encode
 from engine.config import Config
 from engine.core.contact import FORMAT, Contact, due_of
 from engine.core.effects import Changes, Post
-from engine.core.errors import Unavailable, WayfareError
+from engine.core.errors import Unavailable, UnreadableBatch, WayfareError
 from engine.core.records import Command, Erase, Event, Posted, Record, UseSnapshot
 from engine.core.routers import route
 from engine.core.step import is_blank, step
@@ -83,6 +83,13 @@ class Partition:
                 return self._step(batches, due, now_ms, full, released or {})
             except StepFailedError as failure:
                 self._suspect(failure)
+
+    def skip(self, bad: UnreadableBatch) -> Commit:
+        """Set a whole entry aside that cannot be decoded, and go on behind it."""
+        log.error("entry set aside", partition=self.number, first=bad.first, count=bad.count, reason=bad.reason)
+        self._undo()
+        self._aside[bad.first] = (bad.first, bad.raw, f"{bad.count} records: {bad.reason}")
+        return self._commit(bad.first + bad.count, max(self.time_ms, bad.stamp_ms), (), {})
 
     def confirm(self, commit: Commit) -> None:
         """The commit stands: what it wrote is now the memory."""

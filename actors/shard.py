@@ -19,7 +19,7 @@ import structlog
 from actors.partition import Partition
 from engine.config import Config
 from engine.core.effects import Post
-from engine.core.errors import Fenced, Unavailable, WayfareError
+from engine.core.errors import DamagedLog, Fenced, Unavailable, UnreadableBatch, WayfareError
 from engine.core.partitioning import partition_of
 from engine.core.records import Posted, Record, UseSnapshot
 from engine.core.workspace import Workspace
@@ -162,7 +162,16 @@ class Shard:
         if not self.owned:
             return False
         self._deliver_posts()
-        read = self.store.log.read({number: owned.partition.offset for number, owned in self.owned.items()}, self.config.batch_records_max)
+        try:
+            read = self.store.log.read({number: owned.partition.offset for number, owned in self.owned.items()}, self.config.batch_records_max)
+        except UnreadableBatch as bad:
+            owned = self.owned[bad.partition]
+            self._commit([(owned, owned.partition.skip(bad))])
+            return True
+        except DamagedLog as damaged:
+            log.error("log damaged", partition=damaged.partition, error=str(damaged))
+            self._drop(damaged.partition, "log damaged")
+            return False
         work = self._plan(read.batches, read.now_ms)
         self._fetch(work)
         began = time.perf_counter()
@@ -253,7 +262,7 @@ class Shard:
             soonest = min((due for due in commit.due.values() if due), default=FAR_MS)
             owned.next_due = min(owned.next_due, soonest)
             if commit.offset - owned.trimmed > TRIM_EVERY_RECORDS:
-                self.store.log.trim(number, commit.offset)
+                self.store.log.trim(number, commit.offset - self.config.log_retain_records)
                 owned.trimmed = commit.offset
 
     def _resolve(self, lease: Lease, commit: Commit, result: Exception) -> None:
