@@ -30,7 +30,7 @@ MAP: dict[str, Any] = {
         {
             "id": "chosen",
             "if": {"event.notify": True},
-            "then": [{"id": "tell", "send_webhook": {"url": "SINK/bench", "method": "POST", "body": '{"contact": "{{ contact }}"}'}}],
+            "then": [{"id": "tell", "send_webhook": {"url": "SINK/bench", "method": "POST", "body": '{"total": {{ event.total }}}'}}],
         },
         {"id": "later", "wait": "30d"},
         {"id": "exit", "exit": True},

@@ -46,7 +46,7 @@ class Truth(msgspec.Struct):
     customers: int
     thanks: set[str]  # addresses of those who get the first thank-you
     texts: set[str]  # numbers that opted in
-    vips: set[str]  # contacts whose purchases reach 200 dollars
+    vips: set[str]  # addresses of those whose purchases reach 200 dollars
 
 
 def read_orders(file: Path = FILE) -> list[Order]:
@@ -96,7 +96,7 @@ def truth_of(orders: list[Order]) -> Truth:
         customers=len(spent),
         thanks={found["fields"]["email"] for found in contacts if found["consent"].get("email") != "unsubscribed"},
         texts={found["fields"]["phone"] for found in contacts if "sms" in found["consent"]},
-        vips={f"customer-{customer}" for customer, dollars in spent.items() if dollars >= VIP_DOLLARS},
+        vips={f"{customer}@example.com" for customer, dollars in spent.items() if dollars >= VIP_DOLLARS},
     )
 
 

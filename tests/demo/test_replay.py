@@ -20,7 +20,7 @@ def test_the_truth_is_reckoned_from_the_purchases():
     orders = [Order("1", "00010", day, 1, 150.0), Order("2", "00051", day, 1, 199.99), Order("3", "00010", day, 1, 50.0), Order("4", "00026", day, 1, 20.0)]
     truth = truth_of(orders)
     assert truth.customers == 3
-    assert truth.vips == {"customer-00010"}
+    assert truth.vips == {"00010@example.com"}
     assert truth.texts == {"+12025550002"}
     assert truth.thanks == {"00010@example.com", "00026@example.com"}  # 51 wants no email at all, 26 only what is transactional
 
