@@ -5,7 +5,7 @@ A reply that is an error becomes a value too, so many calls share a round trip a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import hiredis
@@ -53,7 +53,7 @@ def packed(*args: Argument) -> bytes:
     return hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
 
 
-def pack(calls: list[Call]) -> bytes:
+def pack(calls: Sequence[Call]) -> bytes:
     """The calls as one piece of RESP, for a single write."""
     pieces = []
     for script, keys, args, _, _ in calls:

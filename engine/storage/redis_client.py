@@ -55,12 +55,14 @@ class RedisClient:
         """The answer of each call, or its error as a value; Unavailable is raised where nothing could be sent."""
         if not calls:
             return []
+        content = pack(calls)
         connection = self._take()
-        replies = self._exchange(connection, list(calls))
+        replies = self._exchange(connection, content, calls)
         again = _unloaded(replies)
         if again:
             self._load(connection)
-            for index, reply in zip(again, self._exchange(connection, [calls[index] for index in again]), strict=True):
+            unknown = [calls[index] for index in again]
+            for index, reply in zip(again, self._exchange(connection, pack(unknown), unknown), strict=True):
                 replies[index] = reply
         if connection.is_connected:
             self._idle.append(connection)
@@ -89,10 +91,10 @@ class RedisClient:
             raise Unavailable(f"Redis cannot be reached: {error}") from error
         return connection
 
-    def _exchange(self, connection: Any, calls: list[Call]) -> list[Any]:
+    def _exchange(self, connection: Any, content: bytes, calls: Sequence[Call]) -> list[Any]:
         replies: list[Any] = []
         try:
-            connection.send_packed_command([pack(calls)], check_health=False)
+            connection.send_packed_command([content], check_health=False)
             for _ in calls:
                 try:
                     replies.append(connection.read_response(disable_decoding=True))
@@ -131,13 +133,15 @@ class AsyncRedisClient:
         """The answer of each call, or its error as a value; Unavailable is raised where nothing could be sent."""
         if not calls:
             return []
+        content = pack(calls)
         async with self._turns:
             connection = await self._take()
-            replies = await self._exchange(connection, list(calls))
+            replies = await self._exchange(connection, content, calls)
             again = _unloaded(replies)
             if again:
                 await self._load(connection)
-                for index, reply in zip(again, await self._exchange(connection, [calls[index] for index in again]), strict=True):
+                unknown = [calls[index] for index in again]
+                for index, reply in zip(again, await self._exchange(connection, pack(unknown), unknown), strict=True):
                     replies[index] = reply
             if connection.is_connected:
                 self._idle.append(connection)
@@ -165,10 +169,10 @@ class AsyncRedisClient:
             raise Unavailable(f"Redis cannot be reached: {error}") from error
         return connection
 
-    async def _exchange(self, connection: Any, calls: list[Call]) -> list[Any]:
+    async def _exchange(self, connection: Any, content: bytes, calls: Sequence[Call]) -> list[Any]:
         replies: list[Any] = []
         try:
-            await connection.send_packed_command(pack(calls), check_health=False)
+            await connection.send_packed_command(content, check_health=False)
             for _ in calls:
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))
