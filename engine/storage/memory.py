@@ -30,3 +30,4 @@ class MemoryStore:
         self.workspaces = MemoryWorkspaces(self.partitions, clock)
         self.snapshots = self.workspaces
         self.directory = MemoryDirectory(self.partitions, config, clock)
+        self.control = self.directory.control()

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 class MemoryControl:
-    """`clock` gives milliseconds; what has a life is looked at when it is asked for."""
+    """`clock` gives milliseconds; what has a life is looked at when it is asked for. `processes` are shared with the directory of the store."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], processes: dict[str, tuple[bytes, int]] | None = None) -> None:
         self._clock = clock
         self._shards: dict[str, list[int]] = {}
         self._words: dict[str, dict[str, str]] = {}
-        self._beats: dict[str, tuple[bytes, int]] = {}  # process → (value, vanishes at)
+        self._beats = {} if processes is None else processes  # process → (value, vanishes at)
         self._reign = ("", 0)  # (run, until)
 
     def assign(self, shards: Mapping[str, Sequence[int]]) -> None:

@@ -10,6 +10,7 @@ from engine.config import Config
 from engine.core.partitioning import partition_of
 from engine.ports import PartitionState
 from engine.storage.memory_commit import state_of_partition
+from engine.storage.memory_control import MemoryControl
 from engine.storage.memory_partition import Clock, Partition
 
 
@@ -22,7 +23,7 @@ class MemoryDirectory:
         self._clock = clock
         self._keys: dict[str, dict[str, Any]] = {}
         self._once: dict[str, tuple[bytes, float]] = {}  # value, when it expires
-        self._processes: dict[str, tuple[bytes, int]] = {}
+        self._processes: dict[str, tuple[bytes, int]] = {}  # value, when it vanishes
         self._audit: deque[dict[str, Any]] = deque(maxlen=config.audit_max)
 
     async def contact(self, contact: str) -> bytes | None:
@@ -67,6 +68,10 @@ class MemoryDirectory:
     async def heartbeat(self, process: str, value: bytes, ttl_ms: int) -> None:
         """Publish what a process is and measures; it vanishes after `ttl_ms`."""
         self._processes[process] = value, self._clock() + ttl_ms
+
+    def control(self) -> MemoryControl:
+        """The port of the same store that sees the same processes."""
+        return MemoryControl(self._clock, self._processes)
 
     async def processes(self) -> dict[str, bytes]:
         """What every live process published last."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from typing import Any
 
@@ -15,9 +14,9 @@ from engine.ports import PartitionState
 from engine.storage.redis_call import Call, checked, command, only, partition_key
 from engine.storage.redis_client import AsyncRedisClient
 from engine.storage.redis_commit import state_call
-from engine.storage.redis_log import memory_of, milliseconds
+from engine.storage.redis_control import PROCESSES, living, processes_calls
+from engine.storage.redis_log import memory_of
 
-_EXPIRY = struct.Struct(">d")
 _CLEAR_AFTER_MS = 60_000  # a process this long silent does not publish in the moment between our read and our delete
 _decode_entry = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _decode_poison = msgspec.msgpack.Decoder(tuple[int, bytes, str]).decode
@@ -74,19 +73,13 @@ class RedisDirectory:
 
     async def heartbeat(self, process: str, value: bytes, ttl_ms: int) -> None:
         """Publish what a process is and measures; it vanishes after `ttl_ms`."""
-        await self._one(Call("heartbeat", ("wf:processes",), (process, value, ttl_ms)))
+        await self._one(Call("heartbeat", (PROCESSES,), (process, value, ttl_ms)))
 
     async def processes(self) -> dict[str, bytes]:
         """What every live process published last; what expired long ago is cleared away."""
-        now_ms, reply = checked(await self._client.run([command("TIME", parse=milliseconds), command("HGETALL", "wf:processes")]))
-        live, gone = {}, []
-        for name, value in zip(reply[::2], reply[1::2], strict=True):
-            if _EXPIRY.unpack_from(value)[0] > now_ms:
-                live[name.decode()] = value[_EXPIRY.size :]
-            elif _EXPIRY.unpack_from(value)[0] < now_ms - _CLEAR_AFTER_MS:
-                gone.append(name)
+        live, gone = living(*checked(await self._client.run(processes_calls())))
         if gone:
-            await self._one(command("HDEL", "wf:processes", *gone, writes=True))
+            await self._one(command("HDEL", PROCESSES, *gone, writes=True))
         return live
 
     async def audit(self, entry: dict[str, Any]) -> None:

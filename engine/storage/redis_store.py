@@ -10,6 +10,7 @@ from engine.storage.redis_budget import RedisBudget
 from engine.storage.redis_call import checked
 from engine.storage.redis_client import AsyncRedisClient, RedisClient, admission
 from engine.storage.redis_commit import RedisCommits
+from engine.storage.redis_control import RedisControl
 from engine.storage.redis_directory import RedisDirectory
 from engine.storage.redis_leases import RedisLeases
 from engine.storage.redis_log import RedisIntake, RedisLog
@@ -18,13 +19,14 @@ from engine.storage.redis_outbox import RedisOutbox
 
 
 class RedisStore:
-    """What a shard and a supervisor need: `log`, `commits`, `leases`, `snapshots`. Threads may share it."""
+    """What a shard and a supervisor need: `log`, `commits`, `leases`, `snapshots`, `control`. Threads may share it."""
 
     def __init__(self, client: RedisClient, config: Config) -> None:
         self._client = client
         self.log = RedisLog(client, config)
         self.commits = RedisCommits(client, config)
         self.leases = RedisLeases(client, config)
+        self.control = RedisControl(client)
         self.snapshots = RedisSnapshots(client)
 
     @classmethod
