@@ -1,0 +1,91 @@
+"""Snapshots, and what gateways and the command line read and administer."""
+
+from __future__ import annotations
+
+from engine.core.partitioning import partition_of
+from engine.core.records import UseSnapshot
+from engine.ports import Snapshot
+from tests.conformance.making import commit, take
+
+
+async def test_publishing_stores_and_tells_every_log(storage):
+    first = Snapshot(1, {"maps": [{"map": "a"}]}, {"a": {"1": {"map": "a"}}}, 5)
+    assert await storage.workspaces.newest() == 0
+    assert await storage.workspaces.publish(first, 0)
+    assert await storage.workspaces.newest() == 1
+    assert await storage.workspaces.get(1) == first
+    assert storage.snapshots.snapshot(1) == first
+    assert await storage.workspaces.get(2) is None
+    assert storage.snapshots.snapshot(2) is None
+    read = storage.log.read(dict.fromkeys(range(4), 1), 10)
+    assert {partition: batches[0].records for partition, batches in read.batches.items()} == dict.fromkeys(range(4), [UseSnapshot(1)])
+
+
+async def test_of_two_publishers_one_is_told_to_look_again(storage):
+    assert await storage.workspaces.publish(Snapshot(1, {"by": "first"}), 0)
+    assert not await storage.workspaces.publish(Snapshot(1, {"by": "second"}), 0)
+    assert (await storage.workspaces.get(1)).documents == {"by": "first"}
+    assert await storage.workspaces.publish(Snapshot(2, {"by": "second"}), 1)
+
+
+async def test_publishing_the_same_again_is_no_conflict(storage):
+    """Its reply was lost, so the publisher repeats it; the logs may be told twice, which changes nothing."""
+    assert await storage.workspaces.publish(Snapshot(1, {"by": "first"}), 0)
+    assert await storage.workspaces.publish(Snapshot(1, {"by": "first"}), 0)
+    assert await storage.workspaces.newest() == 1
+
+
+async def test_a_contact_and_the_state_of_partitions(storage):
+    home = partition_of("ann", 4)
+    commit(storage, take(storage, home), contacts={"ann": b"A"}, offset=7, time_ms=9, snapshot=2)
+    assert await storage.directory.contact("ann") == b"A"
+    assert await storage.directory.contact("bob") is None
+    states = await storage.directory.states()
+    assert sorted(states) == [0, 1, 2, 3]
+    assert (states[home].offset, states[home].commit, states[home].snapshot) == (7, 1, 2)
+    assert states[(home + 1) % 4].offset == 1
+
+
+async def test_counters_are_summed_over_partitions(storage):
+    for partition in range(3):
+        commit(storage, take(storage, partition), counters={"map:a:entered": 2})
+    assert await storage.directory.counters() == {"map:a:entered": 6}
+
+
+async def test_api_keys(storage):
+    await storage.directory.put_key("d1", {"name": "x", "scopes": ["read"], "made_ms": 1})
+    await storage.directory.put_key("d2", {"name": "y", "scopes": [], "made_ms": 2})
+    await storage.directory.put_key("d1", None)
+    assert await storage.directory.keys() == {"d2": {"name": "y", "scopes": [], "made_ms": 2}}
+
+
+async def test_once_is_won_by_the_first_until_it_expires(storage):
+    assert await storage.directory.once("k", b"a", 20) is None
+    assert await storage.directory.once("k", b"b", 20) == b"a"
+    await storage.pass_ms(25)
+    assert await storage.directory.once("k", b"c", 20) is None
+    assert await storage.directory.once("for good", b"d", 0) is None
+    await storage.pass_ms(25)
+    assert await storage.directory.once("for good", b"e", 0) == b"d"
+
+
+async def test_processes_vanish_when_they_fall_silent(storage):
+    await storage.directory.heartbeat("shard-1", b"one", 60_000)
+    await storage.directory.heartbeat("shard-2", b"two", 15)
+    await storage.directory.heartbeat("shard-1", b"\x00three", 60_000)
+    assert (await storage.directory.processes())["shard-2"] == b"two"
+    await storage.pass_ms(20)
+    assert await storage.directory.processes() == {"shard-1": b"\x00three"}
+
+
+async def test_the_audit_keeps_the_newest(storage):
+    for number in range(7):
+        await storage.directory.audit({"who": "admin", "what": number})
+    assert [entry["what"] for entry in await storage.directory.audited(3)] == [6, 5, 4]
+    assert len(await storage.directory.audited(100)) == 5
+
+
+async def test_ping_tells_memory_and_durability(storage):
+    found = await storage.directory.ping()
+    assert found["durability"] == "fsync"
+    assert 0 <= found["used_bytes"] < found["max_bytes"]
