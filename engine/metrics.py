@@ -40,7 +40,7 @@ class Metrics:
         self.contacts_resident = Gauge("wayfare_contacts_resident", "Contacts in a shard's memory.", ["shard"], registry=registry)
         self.contacts_resident_bytes = Gauge("wayfare_contacts_resident_bytes", "Bytes of contacts in a shard's memory.", ["shard"], registry=registry)
         self.timer_lateness = Histogram("wayfare_timer_lateness_seconds", "How late timers fired.", registry=registry, buckets=SLOW)
-        self.action = Histogram("wayfare_action_seconds", "One call of a provider.", ["channel", "provider"], registry=registry, buckets=FAST + SLOW[6:9])
+        self.action = Histogram("wayfare_action_seconds", "One call of a provider.", ["channel", "provider"], registry=registry, buckets=SLOW)
         self.rate_limit_wait = Histogram("wayfare_rate_limit_wait_seconds", "Waiting for a rate limit.", ["channel"], registry=registry, buckets=SLOW)
         self.breaker_open = Gauge("wayfare_breaker_open", "Destinations whose breaker is open.", ["destination_class"], registry=registry)
         self.trigger_to_dispatch = Histogram(
@@ -67,14 +67,14 @@ class _Page:
 
 def page(families: Iterable[Metric]) -> str:
     """Metric families as Prometheus text."""
-    return generate_latest(_Page(families)).decode()  # type: ignore[arg-type]
+    return generate_latest(_Page(families)).decode()
 
 
 def merge(texts: Iterable[str]) -> list[Metric]:
-    """The families of several processes as one: counters and histograms summed, of equal gauges the largest."""
+    """The families of several processes as one: counters and histograms summed, of equal gauges the largest. What is no metrics text is left out."""
     families: dict[str, tuple[Metric, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = {}
     for text in texts:
-        for found in text_string_to_metric_families(text):
+        for found in _parsed(text):
             family, values = families.setdefault(found.name, (found, {}))
             for sample in found.samples:
                 key = (sample.name, tuple(sorted(sample.labels.items())))
@@ -85,10 +85,17 @@ def merge(texts: Iterable[str]) -> list[Metric]:
     merged = []
     for name, (family, values) in sorted(families.items()):
         whole = Metric(name, family.documentation, family.type)
-        for (sample, labels), value in values.items():
-            whole.add_sample(sample, dict(labels), value)
+        for (sample_name, labels), value in values.items():
+            whole.add_sample(sample_name, dict(labels), value)
         merged.append(whole)
     return merged
+
+
+def _parsed(text: str) -> list[Metric]:
+    try:
+        return list(text_string_to_metric_families(text))
+    except (ValueError, IndexError, KeyError):
+        return []
 
 
 def stored(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from gateway.problems import Refusal, response
 from gateway.routes import ROUTES
-from gateway.routing import wrapped
+from gateway.routing import TABLE, wrapped
 from gateway.services import Services
 
 KEEPALIVE_S = 75
@@ -25,8 +26,13 @@ def build_app(services: Services) -> web.Application:
     app = web.Application(
         handler_args={"auto_decompress": False, "access_log": None, "keepalive_timeout": KEEPALIVE_S, "lingering_time": 1.0, "max_field_size": 16_384}
     )
+    app[TABLE] = tuple(ROUTES)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, wrapped(route, services))
+        handler = wrapped(route, services)
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)  # and HEAD
+        else:
+            app.router.add_route(route.method, route.path, handler)
     others = app.router.add_route("*", "/{anything:.*}", nothing_here)
     app[OTHERS] = others
     app.cleanup_ctx.append(lambda _: _background(services))
@@ -61,6 +67,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def serving(services: Services, host: str, port: int) -> AsyncIterator[int]:
     """Serve on a port (0 picks one; the block gets which). Leaving the block stops listening, answers what is under way, and drains."""
+    gc.freeze()  # what is loaded now stays; collections need not look at it again
     runner = web.AppRunner(build_app(services), shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:

@@ -10,8 +10,6 @@ import asyncio
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import msgspec
@@ -51,23 +49,18 @@ class Bodies:
         self.most, self.each, self.timeout_s = config.bodies_bytes_max, config.body_bytes_max, config.body_timeout_ms / 1000
         self.held = 0
 
-    @asynccontextmanager
-    async def read(self, request: web.Request) -> AsyncIterator[bytes]:
-        """The body, decompressed; its bytes are counted until the block ends. Refusal where it is too large or broken."""
-        size = request.content_length or 0
-        if size > self.each:
-            raise Refusal("too-large", f"A body may have {self.each} bytes, this one has {size}.")
-        self._hold(size)
-        try:
-            raw = await self._raw(request)
-            body = await self._decompressed(raw, request.headers.get("Content-Encoding", "identity").strip().lower())
-            self._hold(extra := max(0, len(body) - size))
-            size += extra
-            yield body
-        finally:
-            self.held -= size
+    def read(self, request: web.Request) -> Held:
+        """`async with bodies.read(request) as body`: the body, decompressed. Refusal where it is too large or broken."""
+        return Held(self, request)
 
-    def _hold(self, size: int) -> None:
+    async def whole(self, request: web.Request) -> bytes:
+        """The body, decompressed but not counted."""
+        raw = await self._raw(request)
+        encoding = request.headers.get("Content-Encoding")
+        return raw if encoding is None else await self._decompressed(raw, encoding.strip().lower())
+
+    def hold(self, size: int) -> None:
+        """Count bytes; busy where the bound is reached."""
         if self.held + size > self.most:
             raise busy("Too many bytes of requests are being worked on.", 1000)
         self.held += size
@@ -104,6 +97,39 @@ class Bodies:
         if len(raw) > THREAD_BYTES:
             return self._bounded(await asyncio.to_thread(unpack, raw, self.each))
         return self._bounded(unpack(raw, self.each))
+
+
+class Held:
+    """One body, counted as long as the block lasts. A class and not a generator: it stands on the hot path."""
+
+    __slots__ = ("bodies", "request", "size")
+
+    def __init__(self, bodies: Bodies, request: web.Request) -> None:
+        self.bodies, self.request, self.size = bodies, request, 0
+
+    async def __aenter__(self) -> bytes:
+        """Read it; what was counted is given back if that fails."""
+        bodies, size = self.bodies, self.request.content_length or 0
+        if size > bodies.each:
+            raise Refusal("too-large", f"A body may have {bodies.each} bytes, this one has {size}.")
+        try:
+            self._hold(size)
+            body = await bodies.whole(self.request)
+            if len(body) > size:
+                self._hold(len(body) - size)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return body
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the bytes back."""
+        self.bodies.held -= self.size
+        self.size = 0
+
+    def _hold(self, size: int) -> None:
+        self.bodies.hold(size)
+        self.size += size
 
 
 def _gunzip(raw: bytes, most: int) -> bytes:
@@ -146,8 +172,9 @@ def _overflows(raw: bytes, most: int) -> bool:
 def type_of(request: web.Request) -> str:
     """JSON, LINES or YAML, by the Content-Type (JSON where none is given); Refusal for others and for charsets other than UTF-8."""
     header = request.headers.get("Content-Type", "")
-    if not header:
-        return JSON
+    known = JSON if not header else TYPES.get(header)
+    if known is not None:
+        return known
     kind = TYPES.get(header.partition(";")[0].strip().lower())
     if kind is None:
         raise Refusal("unsupported-type", f"Content-Type {header[:100]!r} is not understood; use application/json or application/x-ndjson.")

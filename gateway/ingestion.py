@@ -236,7 +236,7 @@ def _answer(services: Services, batch: Batch, answers: Answers, source: str) -> 
         accepted -= len(late)
         metrics.events_rejected.labels("busy").inc(len(late))
         rejected = sorted([*rejected, *late], key=lambda one: one.index)
-    metrics.events_accepted.labels(source).inc(accepted)
+    services.count_accepted(source, accepted)
     if not rejected:
         return web.Response(status=202, body=b'{"accepted":%d}' % accepted, content_type="application/json")
     return web.Response(status=207, body=msgspec.json.encode({"accepted": accepted, "rejected": rejected}), content_type="application/json")

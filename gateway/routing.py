@@ -21,6 +21,9 @@ from gateway.services import Services
 
 log = logger("gateway")
 
+TABLE: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple)
+"""The routes of an application, for its description."""
+
 NOBODY = Caller("", frozenset())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prometheus_client import Counter
+
 from engine.config import Config
 from engine.core.action_kind import Registry
 from engine.metrics import Metrics
@@ -40,3 +42,11 @@ class Services:
         self.keys = Keys(directory, config)
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
+        self._accepted: dict[str, Counter] = {}
+
+    def count_accepted(self, source: str, items: int) -> None:
+        """Count items that are in the log; looking a label up costs more than counting, so it is kept."""
+        counter = self._accepted.get(source)
+        if counter is None:
+            counter = self._accepted[source] = self.metrics.events_accepted.labels(source)
+        counter.inc(items)

@@ -51,7 +51,7 @@ def contact_record(given: ContactIn, config: Config) -> Update:
         if fault:
             raise ValueError(fault)
     zone = fields.get("timezone")
-    if zone is not None and zone not in timezones():
+    if zone is not None and (not isinstance(zone, str) or zone not in timezones()):
         raise ValueError(f"`timezone` must be an IANA name such as Europe/Paris, not {str(zone)[:60]!r}")
     tags = given.tags
     for tag in (*tags.add, *tags.remove) if tags else ():

@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.openapi import describe
 from gateway.pages import page
 from gateway.problems import PROBLEMS, Refusal
-from gateway.routing import Call, Route, json_answer
+from gateway.routing import TABLE, Call, Route, json_answer
 
 STYLE = "code{background:#f3f3f3;padding:.1em .3em}table{border-collapse:collapse}td,th{text-align:left;padding:.3em 1em .3em 0;vertical-align:top}"
 
@@ -28,9 +28,8 @@ def own_version() -> str:
 
 def described(call: Call) -> dict[str, Any]:
     """The OpenAPI document of this gateway."""
-    from gateway.routes import ROUTES as ALL  # noqa: PLC0415 -- the table imports this file
-
-    return describe(ALL, call.services.config, own_version())
+    routes = call.request.app[TABLE]
+    return describe(routes, call.services.config, own_version())
 
 
 async def openapi(call: Call) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -54,7 +55,7 @@ async def _counted(services: Services) -> dict[str, Any]:
 def _rates(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
     seconds = after["at_s"] - before["at_s"]
 
-    def rate(total: Any) -> float:
+    def rate(total: Callable[[dict[str, Any]], int]) -> float:
         return round((total(after) - total(before)) / seconds, 1)
 
     return {

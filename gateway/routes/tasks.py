@@ -20,7 +20,7 @@ async def get_tasks(call: Call) -> web.Response:
     to, contact = call.query("to"), call.query("contact")
     rows = await call.services.directory.rows("tasks")
     tasks = [{"id": name, **decode_any(row)} for name, row in rows.items()]
-    tasks = [task for task in tasks if (not to or task.get("to") == to) and (not contact or task.get("contact") == contact)]
+    tasks = [task for task in tasks if (not to or to in (task.get("to"), task.get("assignee"))) and (not contact or task.get("contact") == contact)]
     tasks.sort(key=lambda task: (task.get("due_ms") or 2**63, task["id"]))
     return json_answer({"tasks": tasks})
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from actions.unsubscribe import read_token
+from engine.codec import decode_contact
 from gateway.pages import page
 from gateway.routing import Call, Route
 
 STATUS = "transactional_only"
+STRICTER = ("unsubscribed", "bounced", "complained")
 
 
 async def ask(call: Call) -> web.Response:
@@ -28,7 +30,10 @@ async def act(call: Call) -> web.Response:
     if who is None:
         return _unknown()
     contact, channel = who
-    await call.services.intake.unsubscribe(contact, channel, STATUS)
+    raw = await call.services.directory.contact(contact)
+    # Who gets nothing at all stays so: this link must not let transactional messages through again.
+    if raw is None or decode_contact(raw).consent.get(channel) not in STRICTER:
+        await call.services.intake.unsubscribe(contact, channel, STATUS)
     return page("Unsubscribed", "<p>You are unsubscribed. You may still get messages that belong to an order or an account.</p>")
 
 
