@@ -53,6 +53,11 @@ def packed(*args: Argument) -> bytes:
     return hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
 
 
+def beyond(name: str, key: str, *args: Argument) -> Call:
+    """A plain write that succeeds on a server whose memory is full."""
+    return Call("beyond", (key,), (name, *args))
+
+
 def pack(calls: Sequence[Call]) -> bytes:
     """The calls as one piece of RESP, for a single write."""
     pieces = []

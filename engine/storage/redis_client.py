@@ -1,7 +1,7 @@
 """The two runners that send calls to Redis, many in one round trip: `RedisClient` blocks, `AsyncRedisClient` is awaited.
 
 Neither ever repeats a call by itself. What could not be sent is Unavailable; what was sent and not answered is ResultUnknown where
-it writes. The one thing sent twice is a script that the server did not know (NOSCRIPT): it has not run.
+it writes. Scripts are loaded when a connection opens; one that the server forgot since (NOSCRIPT) has not run, and is sent again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from engine.config import Config
 from engine.core.errors import InvalidConfig, Unavailable
-from engine.storage.redis_call import Call, answer, command, fault, lost, pack, packed
+from engine.storage.redis_call import Call, answer, beyond, command, fault, lost, pack, packed
 from engine.storage.scripts import SCRIPTS
 
 _BROKEN = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
@@ -37,8 +37,12 @@ def _settings(config: Config) -> dict[str, Any]:
     }
 
 
-def _unloaded(replies: list[Any]) -> list[int]:
-    return [index for index, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
+def _to_repeat(calls: Sequence[Call], replies: list[Any]) -> list[int]:
+    """The calls whose script the server did not know, and the reads behind the first of them, which came too early."""
+    unknown = [isinstance(reply, exceptions.NoScriptError) for reply in replies]
+    if True not in unknown:
+        return []
+    return [index for index in range(unknown.index(True), len(calls)) if unknown[index] or not calls[index].writes]
 
 
 class RedisClient:
@@ -58,11 +62,11 @@ class RedisClient:
         content = pack(calls)
         connection = self._take()
         replies = self._exchange(connection, content, calls)
-        again = _unloaded(replies)
+        again = _to_repeat(calls, replies)
         if again:
             self._load(connection)
-            unknown = [calls[index] for index in again]
-            for index, reply in zip(again, self._exchange(connection, pack(unknown), unknown), strict=True):
+            repeated = [calls[index] for index in again]
+            for index, reply in zip(again, self._exchange(connection, pack(repeated), repeated), strict=True):
                 replies[index] = reply
         if connection.is_connected:
             self._idle.append(connection)
@@ -89,6 +93,7 @@ class RedisClient:
         except (*_BROKEN, exceptions.RedisError) as error:
             connection.disconnect()
             raise Unavailable(f"Redis cannot be reached: {error}") from error
+        self._load(connection)
         return connection
 
     def _exchange(self, connection: Any, content: bytes, calls: Sequence[Call]) -> list[Any]:
@@ -137,11 +142,11 @@ class AsyncRedisClient:
         async with self._turns:
             connection = await self._take()
             replies = await self._exchange(connection, content, calls)
-            again = _unloaded(replies)
+            again = _to_repeat(calls, replies)
             if again:
                 await self._load(connection)
-                unknown = [calls[index] for index in again]
-                for index, reply in zip(again, await self._exchange(connection, pack(unknown), unknown), strict=True):
+                repeated = [calls[index] for index in again]
+                for index, reply in zip(again, await self._exchange(connection, pack(repeated), repeated), strict=True):
                     replies[index] = reply
             if connection.is_connected:
                 self._idle.append(connection)
@@ -167,6 +172,7 @@ class AsyncRedisClient:
         except (*_BROKEN, exceptions.RedisError) as error:
             await connection.disconnect(nowait=True)
             raise Unavailable(f"Redis cannot be reached: {error}") from error
+        await self._load(connection)
         return connection
 
     async def _exchange(self, connection: Any, content: bytes, calls: Sequence[Call]) -> list[Any]:
@@ -206,6 +212,6 @@ def admission(config: Config) -> list[Call]:
             )
 
     return [
-        command("HSETNX", "wf:deployment", "partitions", config.partitions, writes=True),
+        beyond("HSETNX", "wf:deployment", "partitions", config.partitions),
         command("HGET", "wf:deployment", "partitions", parse=check),
     ]

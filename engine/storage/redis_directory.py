@@ -11,7 +11,7 @@ from engine.codec import encode
 from engine.config import Config
 from engine.core.partitioning import partition_of
 from engine.ports import PartitionState
-from engine.storage.redis_call import Call, checked, command, only, partition_key
+from engine.storage.redis_call import Call, beyond, checked, command, only, partition_key
 from engine.storage.redis_client import AsyncRedisClient
 from engine.storage.redis_commit import state_call
 from engine.storage.redis_control import PROCESSES, living, processes_calls
@@ -84,7 +84,7 @@ class RedisDirectory:
 
     async def audit(self, entry: dict[str, Any]) -> None:
         """Append an administrative act; the newest `audit_max` are kept."""
-        await self._one(command("XADD", "wf:audit", "MAXLEN", "=", self._config.audit_max, "*", "b", encode(entry), writes=True))
+        await self._one(beyond("XADD", "wf:audit", "MAXLEN", "=", self._config.audit_max, "*", "b", encode(entry)))
 
     async def audited(self, most: int) -> list[dict[str, Any]]:
         """The newest administrative acts first."""

@@ -11,7 +11,7 @@ from engine.codec import encode
 from engine.config import Config
 from engine.core.records import UseSnapshot
 from engine.ports import Snapshot
-from engine.storage.redis_call import Call, checked, command, only
+from engine.storage.redis_call import Call, beyond, checked, command, only
 from engine.storage.redis_client import AsyncRedisClient, RedisClient
 from engine.storage.redis_log import append_call
 
@@ -59,7 +59,7 @@ class RedisWorkspaces:
     async def _announce(self, number: int) -> None:
         calls = [append_call(partition, [UseSnapshot(number)], self._config, reserve=True) for partition in range(self._config.partitions)]
         checked(await self._client.run(calls))
-        checked(await self._client.run([command("HSET", KEY, "announced", number, writes=True)]))
+        checked(await self._client.run([beyond("HSET", KEY, "announced", number)]))
 
 
 class RedisSnapshots:

@@ -16,7 +16,7 @@ from engine.core.errors import WayfareError
 from engine.ports import DEFAULT_CONSENT, Claim, Settle
 from engine.storage.effect_values import RESOLVES, effect_of, state_of
 from engine.storage.listing import add_depths, entry_of, outcome_of, wanted
-from engine.storage.redis_call import Argument, Call, checked, command, only, partition_key, script
+from engine.storage.redis_call import Argument, Call, beyond, checked, command, only, partition_key, script
 from engine.storage.redis_client import AsyncRedisClient
 from engine.storage.redis_log import milliseconds
 from engine.storage.shares import by_backlog, evenly
@@ -144,8 +144,8 @@ class RedisOutbox:
 
     async def stop(self, what: str, stopped: bool) -> None:
         """The red button: written to every partition, in one round trip."""
-        change = ("HSET", what, 1) if stopped else ("HDEL", what)
-        checked(await self._client.run([command(change[0], partition_key(partition, "stop"), *change[1:], writes=True) for partition in self._partitions]))
+        change = ("HSET", (what, 1)) if stopped else ("HDEL", (what,))
+        checked(await self._client.run([beyond(change[0], partition_key(partition, "stop"), *change[1]) for partition in self._partitions]))
 
     async def stopped(self) -> list[str]:
         """What is stopped now."""

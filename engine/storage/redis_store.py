@@ -6,6 +6,7 @@ Both begin with a session check: the count of partitions is fixed by the first t
 from __future__ import annotations
 
 from engine.config import Config
+from engine.core.errors import WayfareError
 from engine.storage.redis_budget import RedisBudget
 from engine.storage.redis_call import checked
 from engine.storage.redis_client import AsyncRedisClient, RedisClient, admission
@@ -33,7 +34,11 @@ class RedisStore:
     def connect(cls, url: str, config: Config) -> RedisStore:
         """Connect to `redis://…`, `rediss://…` or `unix:///path.sock`; Unavailable, or InvalidConfig for another count of partitions."""
         client = RedisClient(url, config)
-        checked(client.run(admission(config)))
+        try:
+            checked(client.run(admission(config)))
+        except WayfareError:
+            client.close()
+            raise
         return cls(client, config)
 
     def close(self) -> None:
@@ -56,9 +61,13 @@ class AsyncRedisStore:
     async def connect(cls, url: str, config: Config) -> AsyncRedisStore:
         """Connect as `RedisStore` does, and finish a publication that was left half done."""
         client = AsyncRedisClient(url, config)
-        checked(await client.run(admission(config)))
-        store = cls(client, config)
-        await store.workspaces.finish()
+        try:
+            checked(await client.run(admission(config)))
+            store = cls(client, config)
+            await store.workspaces.finish()
+        except WayfareError:
+            await client.close()
+            raise
         return store
 
     async def close(self) -> None:

@@ -44,6 +44,7 @@ SCRIPTS = {
     "giveback": _build(DRAINING, "partition", "effects", "giveback"),
     "resolve": _build(DRAINING, "partition", "effects", "resolve"),
     "depths": _build(DRAINING, "partition", "effects", "depths"),
+    "beyond": _build(DRAINING, "beyond"),
     "grant": _build(DRAINING, "grant"),
     "grant_day": _build(DRAINING, "grant_day"),
     "publish": _build(PLAIN, "publish"),

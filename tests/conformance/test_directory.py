@@ -18,7 +18,7 @@ async def test_publishing_stores_and_tells_every_log(storage):
     assert await storage.workspaces.get(2) is None
     assert storage.snapshots.snapshot(2) is None
     read = storage.log.read(dict.fromkeys(range(4), 1), 10)
-    assert {partition: batches[0].records for partition, batches in read.batches.items()} == dict.fromkeys(range(4), [UseSnapshot(1)])
+    assert {partition: batches[0].records for partition, batches in read.batches.items()} == {partition: [UseSnapshot(1)] for partition in range(4)}
 
 
 async def test_of_two_publishers_one_is_told_to_look_again(storage):
