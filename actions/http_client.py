@@ -110,8 +110,9 @@ def retry_after_ms(value: str | None, now_ms: int) -> int:
     """Retry-After, in seconds or as a date, as milliseconds from now; 0 where there is none that can be read."""
     if not value:
         return 0
-    if value.strip().isdigit():
-        return min(int(value.strip()[:12]), 10**9) * 1_000
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(int(value[:12]), 10**9) * 1_000
     try:
         return max(0, int(parsedate_to_datetime(value).timestamp() * 1_000) - now_ms)
     except (ValueError, OverflowError, TypeError):

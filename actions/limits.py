@@ -117,9 +117,12 @@ class Tokens:
             return want
         now_ms = self._clock()
         tokens = self._held.get(dest, 0) if now_ms < self._expiry_ms.get(dest, 0) else 0
-        if tokens < want and not self.wait_ms(dest):
+        rate = self.limits.rates[dest]
+        if not rate:
+            self._closed[dest] = now_ms + GRANT_MS  # 0/s: nothing, until limits.yaml says otherwise
+        elif tokens < want and not self.wait_ms(dest):
             most = self.slice(dest)
-            granted, retry_ms = await self._budget.grant(self._name(dest), self.limits.rates[dest], most, min(want - tokens, most))
+            granted, retry_ms = await self._budget.grant(self._name(dest), rate, most, min(want - tokens, most))
             if granted:
                 tokens, self._expiry_ms[dest] = tokens + granted, now_ms + GRANT_MS
             if tokens < want:

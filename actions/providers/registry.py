@@ -39,11 +39,10 @@ def load_providers() -> Providers:
 
 def make_provider(channel: str, block: Mapping[str, Any], house: House, environ: Mapping[str, str]) -> Provider:
     """The provider that providers.yaml names for a channel. Raises InvalidConfig that says what is wrong, never a secret."""
-    kind = _class_of(channel, block)
     secrets: list[str] = []
     try:
-        settings = _settings(kind, _resolved(block, environ, secrets))
-        return kind(settings, house)
+        kind = _class_of(channel, block)
+        return kind(_settings(kind, _resolved(block, environ, secrets)), house)
     except InvalidConfig as error:
         raise InvalidConfig(f"providers.yaml: {channel}: {_without(str(error), secrets)}") from None
 

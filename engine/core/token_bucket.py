@@ -12,16 +12,14 @@ SLACK = 1e-6  # of a token: keeps a rounding error from costing a whole one
 
 
 def grant(arrival_ms: float, now_ms: float, rate: float, burst: float, want: int) -> tuple[int, float, int]:
-    """(granted, the new arrival time, ms until one more token): as many of `want` tokens as the bucket holds.
+    """(granted, the new arrival time, ms until one more token, 0 where all were granted): as many of `want` as the bucket holds.
 
-    `arrival_ms` is what the last grant gave back, 0 for a fresh bucket. A rate of 0 never grants; the wait is then a second.
+    `arrival_ms` is what the last grant gave back, 0 for a fresh bucket. A rate must be above 0.
     """
-    if rate <= 0 or want <= 0:
-        return 0, arrival_ms, 1_000 if rate <= 0 else 0
     interval_ms = 1_000 / rate
     start_ms = max(arrival_ms, now_ms)
     room = floor((now_ms - start_ms) / interval_ms + max(1.0, burst) + SLACK)
     granted = max(0, min(want, room))
     start_ms += granted * interval_ms
     wait_ms = start_ms + interval_ms - max(1.0, burst) * interval_ms - now_ms
-    return granted, start_ms, max(0, ceil(wait_ms - SLACK))
+    return granted, start_ms, max(1, ceil(wait_ms - SLACK)) if granted < want else 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from engine.core import token_bucket
 from engine.core.errors import WayfareError
 from engine.storage.memory_partition import Clock
 
@@ -20,14 +19,8 @@ class MemoryBudget:
         """(granted, retry after ms); `rate` per second."""
         if rate <= 0 or burst < 1:
             raise WayfareError(f"limit {limit}: a rate must be above 0 and a burst at least 1")
-        now_ms, interval_ms = self._clock(), 1000 / rate
-        arrival = max(float(now_ms), self._arrivals.get(limit, 0.0))
-        granted = max(0, min(want, math.floor(burst - (arrival - now_ms) / interval_ms + 1e-9)))
-        arrival += granted * interval_ms
-        self._arrivals[limit] = arrival
-        if granted >= want:
-            return granted, 0
-        return granted, max(1, math.ceil(arrival - now_ms - (burst - 1) * interval_ms))
+        granted, self._arrivals[limit], wait_ms = token_bucket.grant(self._arrivals.get(limit, 0.0), self._clock(), rate, burst, want)
+        return granted, wait_ms
 
     async def grant_day(self, limit: str, most: int, want: int, day: str) -> int:
         """Granted out of a calendar day's allowance."""

@@ -21,9 +21,9 @@ def test_an_idle_bucket_never_holds_more_than_its_burst() -> None:
     assert grant(arrival, 10**9, 10, 5, 100)[0] == 5
 
 
-def test_no_rate_no_grant_and_no_want_no_wait() -> None:
-    assert grant(0, 0, 0, 5, 1) == (0, 0, 1_000)
-    assert grant(7.0, 0, 10, 5, 0) == (0, 7.0, 0)
+def test_there_is_nothing_to_wait_for_when_all_is_granted() -> None:
+    assert grant(0, 0, 10, 5, 5)[2] == 0
+    assert grant(0, 0, 10, 5, 6)[2] == 100
 
 
 @given(st.floats(0.1, 5_000), st.floats(1, 500), st.lists(st.tuples(st.integers(0, 300), st.integers(1, 200)), min_size=1, max_size=60))

@@ -70,8 +70,10 @@ class RawSmtp:
             elif verb == "RCPT" and behaviour[0] == "2":
                 to = text
             elif verb == "DATA" and behaviour[0] in "23" and to:
-                data = await reader.readuntil(b"\r\n.\r\n")
-                if self.behave.get("dot", "2")[0] in "2s" and self.behave.get("dot") != "silence-lost":
+                data = b""
+                while not data.endswith(b"\r\n.\r\n") and data != b".\r\n":
+                    data += await reader.readuntil(b".\r\n")
+                if self.behave.get("dot", "2")[0] in "2s":
                     self.mails.append((sender, to, data[:-3].replace(b"\r\n..", b"\r\n.")))
                 to = ""
                 if await self._answer(writer, "dot", "250 2.0.0 queued"):
