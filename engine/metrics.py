@@ -98,14 +98,10 @@ def _parsed(text: str) -> list[Metric]:
         return []
 
 
-def stored(
-    *, counters: Mapping[str, int], depths: Mapping[str, Mapping[str, int]], lag: Mapping[int, tuple[int, int]], timers: int | None = None
-) -> list[Metric]:
+def stored(*, counters: Mapping[str, int], depths: Mapping[str, Mapping[str, int]], lag: Mapping[int, tuple[int, int]], timers: int) -> list[Metric]:
     """The families that storage knows: what has been counted there in the same scripts that changed it (see conservation.py)."""
-    families = [*_of_log(counters, lag), *_of_maps(counters), *_of_outbox(counters, depths)]
-    if timers is not None:
-        families.append(GaugeMetricFamily("wayfare_timers_pending", "Contacts that wait for a time.", value=timers))
-    return families
+    waiting = GaugeMetricFamily("wayfare_timers_pending", "Contacts that wait for a time.", value=timers)
+    return [*_of_log(counters, lag), *_of_maps(counters), *_of_outbox(counters, depths), waiting]
 
 
 LANES = {"t": "transactional", "b": "bulk"}

@@ -278,6 +278,9 @@ class Directory(Protocol):
     async def counters(self) -> dict[str, int]:
         """All counters, summed over the partitions."""
 
+    async def timers(self) -> int:
+        """How many contacts wait for a time."""
+
     async def states(self) -> dict[int, PartitionState]:
         """The committed state of each partition (without marks and dedupe keys)."""
 

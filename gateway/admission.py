@@ -15,8 +15,11 @@ from collections.abc import Mapping, Sequence
 from engine.config import Config
 from engine.core.errors import Full, ResultUnknown, Unavailable, WayfareError
 from engine.core.records import Record
+from engine.logs import logger
 from engine.ports import Intake
 from gateway.problems import busy
+
+log = logger("gateway")
 
 Answers = Mapping[int, int | Exception]
 """Per partition: the first offset given there, or the exception that it met."""
@@ -112,7 +115,8 @@ class Admission:
             return await self.intake.append(gathering.batches)
         except (Full, Unavailable) as error:
             return dict.fromkeys(gathering.batches, error)
-        except Exception as error:  # noqa: BLE001 -- every request that waits here must get an answer
+        except Exception as error:
+            log.exception("append failed", records=gathering.records)
             return dict.fromkeys(gathering.batches, ResultUnknown(f"append failed: {type(error).__name__}: {error}"))
 
 

@@ -17,6 +17,7 @@ from engine.core.errors import InvalidDocument
 from engine.logs import logger
 from gateway.auth import Caller
 from gateway.problems import Refusal, refused, response
+from gateway.requests import Time, epoch_ms
 from gateway.services import Services
 
 log = logger("gateway")
@@ -48,6 +49,16 @@ class Call(msgspec.Struct, frozen=True):
         if not (raw.isascii() and raw.isdigit() and len(raw) < 10 and 1 <= int(raw) <= most):
             raise Refusal("invalid-request", f"`{name}` must be a whole number from 1 to {most}.")
         return int(raw)
+
+    def time_ms(self, name: str) -> int:
+        """A time out of the query, RFC 3339 or epoch milliseconds, 0 where there is none; Refusal for others."""
+        raw = self.query(name)
+        try:
+            if raw.isascii() and raw.isdigit():
+                return epoch_ms(int(raw)) or 0
+            return epoch_ms(msgspec.convert(raw, Time)) or 0 if raw else 0
+        except ValueError:  # a ValidationError is one
+            raise Refusal("invalid-request", f"`{name}` must be RFC 3339 with an offset, or epoch milliseconds.") from None
 
     async def audit(self, act: str, **detail: Any) -> None:
         """Keep who did what and when."""

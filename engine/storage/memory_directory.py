@@ -42,6 +42,10 @@ class MemoryDirectory:
             total.update({f"fx:{channel}:{name}": count for (channel, name), count in where.fx.items()})
         return dict(total)
 
+    async def timers(self) -> int:
+        """How many contacts wait for a time."""
+        return sum(len(where.due) for where in self._partitions)
+
     async def states(self) -> dict[int, PartitionState]:
         """The committed state of each partition (without marks and dedupe keys)."""
         return {number: state_of_partition(where, {}, []) for number, where in enumerate(self._partitions)}

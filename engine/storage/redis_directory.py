@@ -49,6 +49,10 @@ class RedisDirectory:
                     total[prefix + field.decode()] += int(value)
         return dict(total)
 
+    async def timers(self) -> int:
+        """How many contacts wait for a time."""
+        return sum(await self._all("ZCARD", "due"))
+
     async def states(self) -> dict[int, PartitionState]:
         """The committed state of each partition (without marks and dedupe keys)."""
         return dict(enumerate(checked(await self._client.run([state_call(partition) for partition in self._partitions]))))

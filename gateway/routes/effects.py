@@ -53,8 +53,7 @@ async def resume_sending(call: Call) -> web.Response:
 
 async def _listed(call: Call, state: str) -> list[dict[str, Any]]:
     most = call.number("limit", 100, LISTED_MAX)
-    since = call.query("since")
-    since_ms = int(since) if since.isascii() and since.isdigit() and len(since) < 16 else 0
+    since_ms = call.time_ms("since")
     return await call.services.outbox.listing(
         state, most, channel=call.query("channel"), map_id=call.query("map"), reason=call.query("reason"), since_ms=since_ms
     )

@@ -81,10 +81,11 @@ async def texts_of(services: Services) -> dict[str, str]:
 
 async def _stored(services: Services) -> list[Any]:
     try:
-        counters, depths, lag = await asyncio.gather(services.directory.counters(), services.outbox.depths(), services.intake.lag())
+        directory = services.directory
+        counters, depths, lag, timers = await asyncio.gather(directory.counters(), services.outbox.depths(), services.intake.lag(), directory.timers())
     except WayfareError:
         return []
-    return metrics.stored(counters=counters, depths=depths, lag=lag)
+    return metrics.stored(counters=counters, depths=depths, lag=lag, timers=timers)
 
 
 def _page(text: str) -> web.Response:

@@ -89,3 +89,11 @@ async def test_ping_tells_memory_and_durability(storage):
     found = await storage.directory.ping()
     assert found["durability"] == "fsync"
     assert 0 <= found["used_bytes"] < found["max_bytes"]
+
+
+async def test_waiting_contacts_are_counted_over_partitions(storage):
+    first, second = take(storage, 0), take(storage, 1)
+    commit(storage, first, due={"ann": 5, "bob": 6})
+    commit(storage, second, due={"cem": 7})
+    commit(storage, first, due={"bob": 0})
+    assert await storage.directory.timers() == 2

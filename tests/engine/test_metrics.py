@@ -38,8 +38,9 @@ def test_a_merged_page_can_be_merged_again():
 
 def test_names_that_hold_each_other_are_told_apart():
     counters = {"el:a:x:in": 1, "el:sequence:a:x:in": 5, "el:sequence:a:x:out": 2, "map:a:entered": 1, "map:a:active": 1, "map:sequence:a:entered": 5}
-    found = samples(stored(counters=counters, depths={}, lag={}))
+    found = samples(stored(counters=counters, depths={}, lag={}, timers=4))
     assert found["wayfare_element_entries_total", ("element", "x"), ("map", "a")] == 1
     assert found["wayfare_contacts_at_element", ("element", "x"), ("map", "sequence:a")] == 3
+    assert found["wayfare_timers_pending",] == 4
     assert found["wayfare_conservation_drift", ("map", "a")] == 0
     assert found["wayfare_conservation_drift", ("map", "sequence:a")] == 5
