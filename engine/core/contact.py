@@ -75,6 +75,7 @@ class Task(msgspec.Struct, array_like=True, gc=False):
     assigned: int = 0
     due: int = 0
     event: dict[str, Any] | None = None
+    entry: dict[str, Any] | None = None
 
 
 class Alarm(msgspec.Struct, array_like=True, gc=False):

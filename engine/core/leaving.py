@@ -1,0 +1,167 @@
+"""How positions and enrollments end: resting, exits, removals; who held on an enrollment goes on; what was decided is withdrawn.
+
+Every enrollment that was entered is active, resting, or left in one way: these functions move the counters that say so, and
+nobody else removes an enrollment from a contact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from engine.core.contact import CALLING, RESTING, RUNNING, Enrollment, Position
+from engine.core.effects import effect_id
+
+if TYPE_CHECKING:
+    from engine.core.turn import CoreTurn
+
+GONE = -1  # the state of a position that was dropped; never in a checkpoint
+SENT_MAX = 32  # promotional effects that an enrollment remembers, for withdrawing them
+
+
+def is_resting(enrollment: Enrollment) -> bool:
+    """Whether every position rests on an `end`."""
+    return all(position.state == RESTING for position in enrollment.positions)
+
+
+def rest(turn: CoreTurn) -> None:
+    """The running position has reached an `end`."""
+    position, enrollment = turn.position, turn.enrollment
+    position.state = RESTING
+    position.since = turn.now_ms
+    turn.tell("ended", enrollment, position.at, {})
+    _settle(turn, enrollment)
+
+
+def exit_path(turn: CoreTurn) -> None:
+    """The running position leaves by an `exit`; the last one ends the enrollment."""
+    enrollment, position = turn.enrollment, turn.position
+    turn.tell("exited", enrollment, position.at, {})
+    drop(turn, enrollment, position)
+    if enrollment.positions:
+        _settle(turn, enrollment)
+    else:
+        end(turn, enrollment, "exited")
+
+
+def _settle(turn: CoreTurn, enrollment: Enrollment) -> None:
+    """After a position came to rest or left: does the whole enrollment rest now?"""
+    for position in enrollment.positions:
+        if position.state != RESTING:
+            return
+    owner = turn.workspace.map_of(enrollment)
+    count = turn.changes.count
+    count(owner.active, -1)
+    count(owner.resting)
+    if enrollment.awaited:
+        let_go(turn, enrollment)
+
+
+def rouse(turn: CoreTurn, enrollment: Enrollment) -> None:
+    """A resting enrollment is about to move on: it counts as active again."""
+    if is_resting(enrollment):
+        owner = turn.workspace.map_of(enrollment)
+        turn.changes.count(owner.resting, -1)
+        turn.changes.count(owner.active)
+
+
+def drop(turn: CoreTurn, enrollment: Enrollment, position: Position) -> None:
+    """Take one position out of an enrollment."""
+    turn.changes.count(turn.workspace.map_of(enrollment).outs[position.at])
+    enrollment.positions = [other for other in enrollment.positions if other is not position]
+    if position is turn.position:
+        turn.halted = True
+    position.state = GONE
+
+
+def end(turn: CoreTurn, enrollment: Enrollment, how: str, successor: Enrollment | None = None) -> None:
+    """End an enrollment: `how` is exited, removed, replaced, merged or erased. A `successor` takes over who holds on it."""
+    contact, owner = turn.contact, turn.workspace.map_of(enrollment)
+    counters = turn.counters
+    state = owner.resting if enrollment.positions and is_resting(enrollment) else owner.active
+    counters[state] = counters.get(state, 0) - 1
+    state = owner.left[how]
+    counters[state] = counters.get(state, 0) + 1
+    held = []
+    for position in enrollment.positions:
+        name = owner.outs[position.at]
+        counters[name] = counters.get(name, 0) + 1
+        if position.state == CALLING:
+            held.append((position.number, position.ref))
+        if position is turn.position:
+            turn.halted = True
+        position.state = GONE
+    enrollment.positions = []
+    contact.enrollments = [other for other in contact.enrollments if other is not enrollment]
+    if enrollment.awaited:
+        let_go(turn, enrollment, successor)
+    for number, child in held:
+        remove_child(turn, enrollment, number, child)
+
+
+def let_go(turn: CoreTurn, child: Enrollment, successor: Enrollment | None = None) -> None:
+    """Positions that hold on `child` go on behind their adds, or hold on its successor."""
+    child.awaited = False
+    for enrollment in turn.contact.enrollments:
+        for position in enrollment.positions:
+            if position.state != CALLING or position.ref != child.number:
+                continue
+            if successor is not None:
+                position.ref = successor.number
+                successor.awaited = True
+                if successor.parent is None:
+                    successor.parent = child.parent
+            else:
+                go_on(turn, enrollment, position)
+
+
+def go_on(turn: CoreTurn, enrollment: Enrollment, position: Position) -> None:
+    """A position that was held goes on behind its element; a paused one does so when it is unpaused."""
+    if enrollment.paused_at:
+        position.state = RUNNING
+        position.ref = 1
+        turn.stand(position, turn.now_ms)
+    else:
+        turn.go(enrollment, position, turn.workspace.map_of(enrollment).after[position.at])
+
+
+def remove_child(turn: CoreTurn, enrollment: Enrollment, position: int, number: int) -> None:
+    """A position was taken from an add: the child goes too, if this add made it."""
+    for child in turn.contact.enrollments:
+        if child.number == number and child.parent == (enrollment.number, position):
+            remove(turn, child, "its add was left")
+            turn.fire("removed", {"map": child.map})
+            return
+
+
+def remove(turn: CoreTurn, enrollment: Enrollment, reason: str = "") -> None:
+    """Remove one enrollment from its map."""
+    at = enrollment.positions[0].at
+    turn.tell("removed", enrollment, at, {"reason": reason} if reason else {})
+    end(turn, enrollment, "removed")
+
+
+def remove_from(turn: CoreTurn, map_id: str) -> None:
+    """End all enrollments of the contact in a map."""
+    found = [enrollment for enrollment in turn.contact.enrollments if enrollment.map == map_id]
+    for enrollment in found:
+        if enrollment.positions:
+            remove(turn, enrollment)
+    if found:
+        turn.fire("removed", {"map": map_id})
+
+
+def withdraw(turn: CoreTurn, enrollment: Enrollment, positions: Collection[int]) -> None:
+    """Withdraw the promotional effects that these positions decided; those already with a provider are not stopped by it."""
+    contact = turn.contact
+    kept = []
+    for entry in enrollment.sent:
+        position, hop, ordinal = entry
+        if position not in positions:
+            kept.append(entry)
+            continue
+        effect = effect_id(contact.id, contact.born, enrollment.number, hop, ordinal)
+        turn.changes.withdrawn.append(effect)
+        if turn.journal is not None:
+            turn.journal("withdrawn", enrollment.map, "", {"effect": effect})
+    enrollment.sent = kept

@@ -1,0 +1,31 @@
+"""What an outcome means to maps: the event that it fires, and the consent that it ends. Delivery fires nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.core.records import Outcome
+
+# (action, status) → (event, consent status of the channel's own name or "").
+_EVENTS: dict[tuple[str, str], tuple[str, str]] = {
+    ("send_sms", "rejected"): ("sms.failed", ""),
+    ("send_sms", "dead"): ("sms.failed", ""),
+    ("send_sms", "replied"): ("sms.received", ""),
+    ("send_email", "rejected"): ("email.bounced", ""),
+    ("send_email", "bounced"): ("email.bounced", "bounced"),
+    ("send_email", "complained"): ("email.complained", "complained"),
+    ("send_email", "opened"): ("email.opened", ""),
+    ("send_email", "clicked"): ("email.clicked", ""),
+}
+
+Found = tuple[str, dict[str, Any], dict[str, str]]
+
+
+def apply_outcome(record: Outcome) -> Found | None:
+    """(event, its data, consent by channel), None where the outcome is no news to maps."""
+    found = _EVENTS.get((record.action, record.status))
+    if found is None:
+        return None
+    event, consent = found
+    data = {"action": record.action, "element": record.element, "reason": record.reason, **record.data}
+    return event, data, {"email": consent} if consent else {}
