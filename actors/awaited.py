@@ -50,5 +50,5 @@ async def signing_secret(directory: Directory, config: Config) -> str:
 
 
 def epoch_ms() -> int:
-    """This node's clock. Nothing that is stored in order depends on it."""
+    """The clock of this node. Nothing that is stored in order depends on it."""
     return time.time_ns() // 1_000_000

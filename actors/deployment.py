@@ -10,6 +10,8 @@ import fcntl
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +20,7 @@ import structlog
 
 from actors.duty import ROLES, STOP, SUPERVISOR, Duty
 from actors.folders import Folders
-from actors.processes import Process, descendants, end, end_leftovers, remember
+from actors.processes import Process, end, end_leftovers, family, remember
 from actors.ray_child import RayChild
 from actors.valkey import Valkey
 from engine.config import Config
@@ -80,6 +82,7 @@ class Deployment:
             self.valkey.start()
         logs = "" if self.config.ray else str(self.folders.logs)
         self.ray = RayChild(Duty(role=SUPERVISOR, name=SUPERVISOR, run=self.run, url=self.url, config=self.config, logs=logs), self.folders)
+        self._watchdog = subprocess.Popen([sys.executable, "-m", "actors.watchdog", str(self.folders.run)], stdin=subprocess.PIPE, start_new_session=True)
         self.ray.start()
         self._remember()
         self._client = RedisClient(self.url, self.config)
@@ -143,6 +146,7 @@ class Deployment:
                 self.valkey.stop(CHILD_PATIENCE_S)
             end(self._remembered, 0.0)
             self.folders.run.unlink(missing_ok=True)
+            self._watchdog.communicate()
 
     def _stop_role(self, role: str) -> None:
         try:
@@ -174,7 +178,8 @@ class Deployment:
     def _remember(self) -> None:
         """Keep the list of everything that was started, for the next run to end if this one is killed."""
         self._remember_at = time.monotonic() + REMEMBER_S
-        found = descendants(os.getpid())
+        self.ray.note_tree()
+        found = [process for process in family(os.getpid(), self._remembered) if process.pid != self._watchdog.pid]
         if found != self._remembered:
             self._remembered = found
             remember(self.folders.run, found)

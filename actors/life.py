@@ -93,5 +93,5 @@ class Life:
         return self._self
 
     def _orphaned(self, why: str) -> None:
-        log.error("ending as an orphan", process=self._duty.name, why=why)
+        log.error("ending as an orphan", why=why)
         self._die(ORPHAN_EXIT)

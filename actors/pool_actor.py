@@ -6,7 +6,6 @@ import ray
 
 from actors.duty import Duty
 from actors.shell import OPTIONS, Shell
-from actors.work_pool import work
 
 
 @ray.remote(**OPTIONS)
@@ -14,4 +13,6 @@ class PoolActor(Shell):
     """Begins when it is made; ends when storage tells it to."""
 
     def __init__(self, duty: Duty) -> None:
+        from actors.work_pool import work  # noqa: PLC0415 - what the work needs is loaded in the actor's own process only
+
         super().__init__(work, duty)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actions.pool import PoolBatch
+from actions.settler import PoolBatch
 from engine.metrics import LANES, Metrics
 
 

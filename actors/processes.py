@@ -75,6 +75,11 @@ def descendants(root: int) -> list[Process]:
     return tree
 
 
+def family(root: int, known: Iterable[Process]) -> list[Process]:
+    """The descendants of a process, and those of the known ones that live on though their parent has died."""
+    return list(dict.fromkeys([*descendants(root), *(process for process in known if identify(process.pid) == process)]))
+
+
 def end(processes: Iterable[Process], patience_s: float, sleep: Callable[[float], None] = time.sleep) -> list[Process]:
     """Ask these to end (SIGTERM), wait at most `patience_s`, then end them (SIGKILL). Those that had to be killed."""
     left = [process for process in processes if _send(process, signal.SIGTERM)]

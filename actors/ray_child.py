@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from actors.backoff import Backoff
 from actors.duty import Duty
 from actors.folders import Folders
 from actors.ports_open import listeners
-from actors.processes import Process, descendants, end, name_of, spawn
+from actors.processes import Process, end, family, name_of, spawn
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,7 @@ class RayChild:
         self._backoff = Backoff(duty.config.restart_ms_min, duty.config.restart_ms_max)
         self._process: subprocess.Popen[bytes] | None = None
         self._start_at: int | None = None
+        self._tree: list[Process] = []  # every process below the carrier, as last seen
         self.deaths = 0
         self._log_file: Path = folders.logs / "ray.log"
 
@@ -60,12 +61,13 @@ class RayChild:
             self.deaths += 1
             self._start_at = self._backoff.died(now)
             log.warning("Ray's carrier died", status=self._process.returncode if self._process else None)
+            end(self._tree, 0.0)
         if now >= self._start_at:
             self.start()
 
     def stop(self, patience_s: float) -> None:
         """End it in order, and whatever of Ray outlives it."""
-        tree = self.tree()
+        self.note_tree()
         if self._process is not None:
             self._process.terminate()
             try:
@@ -73,15 +75,18 @@ class RayChild:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        end(tree, patience_s)
+        end(self._tree, patience_s)
 
-    def tree(self) -> list[Process]:
-        """Every process below the carrier."""
-        return descendants(self.pid) if self.pid else []
+    def note_tree(self) -> None:
+        """See what lives below the carrier, so that it can be ended when the carrier is gone."""
+        if self.pid:
+            self._tree = family(self.pid, self._tree)
 
     def open_ports(self) -> list[str]:
         """What listens on all interfaces: `PORT name`, by port."""
-        return [f"{found.port} {name_of(found.pid)}" for found in listeners(self._pids()) if found.everywhere]
+        self.note_tree()
+        pids = [self.pid, *(process.pid for process in self._tree)]
+        return [f"{found.port} {name_of(found.pid)}" for found in listeners(pids) if found.everywhere]
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -89,6 +94,3 @@ class RayChild:
             return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
         except OSError:
             return ""
-
-    def _pids(self) -> Sequence[int]:
-        return [self.pid, *(process.pid for process in self.tree())] if self.pid else []

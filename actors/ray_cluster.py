@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
@@ -83,8 +83,15 @@ def essential() -> set[int]:
     return {process.pid for process in descendants(os.getpid()) if name_of(process.pid) in ESSENTIAL}
 
 
-def supervise(cluster: Cluster) -> int:
-    """Keep a supervisor running until Ray is gone; the exit status."""
+def end_with_ray(needed: set[int]) -> None:
+    """End at once when Ray's head or raylet is gone: an orderly exit would wait for them."""
+    if not needed <= essential():
+        log.error("Ray is gone")
+        os._exit(1)
+
+
+def supervise(cluster: Cluster) -> NoReturn:
+    """Keep a supervisor running until this process is ended."""
     import ray  # noqa: PLC0415
 
     from actors.supervisor_actor import SupervisorActor  # noqa: PLC0415 - imports ray
@@ -97,26 +104,19 @@ def supervise(cluster: Cluster) -> int:
         supervisor = SupervisorActor.options(name=duty.name, lifetime="detached").remote(duty)
         run = supervisor.run.remote()
         while not ray.wait([run], timeout=WATCH_S)[0]:
-            if not needed <= essential():
-                log.error("Ray is gone")
-                return 1
+            end_with_ray(needed)
         try:
             ray.get(run)
-            log.info("supervisor ended")
-            return wait_for_end(needed)
+            log.info("supervisor ended")  # it was told to, so this process will be told as well
+            while True:
+                time.sleep(WATCH_S)
+                end_with_ray(needed)
         except ray.exceptions.RayError as error:
             log.warning("supervisor lost", error=str(error).strip().splitlines()[-1])
         ray.kill(supervisor)  # where only its work failed, the process is still there
         now = time.monotonic_ns() // 1_000_000
         time.sleep((backoff.died(now) - now) / 1000)
     raise AssertionError
-
-
-def wait_for_end(needed: set[int]) -> int:
-    """The supervisor was told to stop, so this process will be too."""
-    while needed <= essential():
-        time.sleep(WATCH_S)
-    return 1
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def main() -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    sys.exit(supervise(cluster))
+    supervise(cluster)
 
 
 if __name__ == "__main__":

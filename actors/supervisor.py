@@ -101,7 +101,7 @@ class Supervisor:
 
     def _bury(self, name: str, now: int, why: str) -> None:
         """A process is gone, or as good as gone: make it sure, and let its place be taken."""
-        log.warning("process lost", process=name, why=why)
+        log.warning("process lost", lost=name, why=why)
         del self._members[name]
         self._processes.kill(name)
         self._control.beat(name, b"", 0)
@@ -118,7 +118,7 @@ class Supervisor:
             name = f"{role}-{self._number}"
             self._members[name] = Member(now)
             self._processes.start(role, name)
-            log.info("process started", process=name)
+            log.info("process started", started=name)
 
     def _hand_out(self, now: int) -> None:
         """Give every partition to a shard that speaks."""

@@ -17,7 +17,7 @@ from actors.gateway_actor import GatewayActor
 from actors.pool_actor import PoolActor
 from actors.presence import present
 from actors.shard_actor import ShardActor
-from actors.shell import OPTIONS, Shell
+from actors.shell import OPTIONS, begin
 from actors.supervisor import Supervisor
 from engine.storage.redis_control import RedisControl
 
@@ -74,7 +74,7 @@ class RayProcesses:
         try:
             ray.get(run)
         except RayError as error:
-            log.warning("actor ended", process=name, error=str(error).strip().splitlines()[-1])
+            log.warning("actor ended", ended=name, error=str(error).strip().splitlines()[-1])
 
 
 def work(duty: Duty, stop: threading.Event) -> None:
@@ -85,8 +85,12 @@ def work(duty: Duty, stop: threading.Event) -> None:
 
 
 @ray.remote(**OPTIONS)
-class SupervisorActor(Shell):
-    """Begins when it is made; ends when storage tells it to."""
+class SupervisorActor:
+    """Begins when it is made; ends when storage tells it to. Synchronous, because in an asynchronous actor Ray warns of calls that block."""
 
     def __init__(self, duty: Duty) -> None:
-        super().__init__(work, duty)
+        self._ended = begin(work, duty)
+
+    def run(self) -> None:
+        """Return when the work has ended; raises what the work raised."""
+        self._ended.result()
