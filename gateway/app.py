@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from gateway.problems import Refusal, response
-from gateway.routes import ROUTES
 from gateway.routing import TABLE, wrapped
 from gateway.services import Services
+from gateway.table import ROUTES
 
 KEEPALIVE_S = 75
 SHUTDOWN_S = 10

@@ -6,6 +6,7 @@ items, each decoded by itself, so that every fault is told with the index of its
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 from zlib import crc32
@@ -19,7 +20,7 @@ from engine.core.errors import Full, ResultUnknown
 from engine.core.partitioning import partition_of
 from engine.core.records import Record
 from gateway.admission import Answers, worst_of
-from gateway.bodies import JSON, LINES, items_of, type_of
+from gateway.bodies import JSON, LINES, THREAD_BYTES, items_of, type_of
 from gateway.problems import Refusal, refused
 from gateway.routing import Call
 from gateway.services import Services
@@ -78,20 +79,40 @@ class Batch:
 
 def read_items(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch:
     """A batch out of a body; Refusal where the body as a whole is unreadable or has too many items."""
+    body = _bare(body)
+    return _straight(body, kind, item, config) or _one_by_one(body, kind, item, config)
+
+
+async def read_items_aside(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch:
+    """The same; a large body in which something is wrong is taken apart in a thread, so that others need not wait for it."""
+    body = _bare(body)
+    batch = _straight(body, kind, item, config)
+    if batch is not None:
+        return batch
+    if len(body) < THREAD_BYTES:
+        return _one_by_one(body, kind, item, config)
+    return await asyncio.to_thread(_one_by_one, body, kind, item, config)
+
+
+def _bare(body: bytes) -> bytes:
     body = body.removeprefix(BOM)
     if not body.strip(b" \t\r\n"):
         raise Refusal("unreadable", "The body is empty.")
+    return body
+
+
+def _straight(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch | None:
+    """All items at once; None where anything is wrong with any of them."""
     batch = Batch()
     try:
-        _straight(batch, body, kind, item, config)
+        _decode(batch, body, kind, item, config)
     except (msgspec.DecodeError, ValueError, RecursionError, OverflowError):  # a UnicodeDecodeError is a ValueError
-        batch = Batch()
-        _one_by_one(batch, body, kind, item, config)
+        return None
     batch.group(config.partitions)
     return batch
 
 
-def _straight(batch: Batch, body: bytes, kind: str, item: Item[Any], config: Config) -> None:
+def _decode(batch: Batch, body: bytes, kind: str, item: Item[Any], config: Config) -> None:
     parts: Sequence[Any] = ()
     if kind == LINES:
         decoded, parts = item.lines(body), _lines(body)
@@ -125,7 +146,8 @@ def _lines(body: bytes) -> list[bytes]:
     return [line for line in body.split(b"\n") if line and not line.isspace()]
 
 
-def _one_by_one(batch: Batch, body: bytes, kind: str, item: Item[Any], config: Config) -> None:
+def _one_by_one(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch:
+    batch = Batch()
     items = items_of(body, kind)
     _check_count(len(items), config)
     batch.indexes = indexes = []
@@ -145,6 +167,8 @@ def _one_by_one(batch: Batch, body: bytes, kind: str, item: Item[Any], config: C
         else:
             batch.records.append(record)
             indexes.append(index)
+    batch.group(config.partitions)
+    return batch
 
 
 def _check_count(count: int, config: Config) -> None:
@@ -205,7 +229,7 @@ async def ingest(call: Call, item: Item[Any], source: str) -> web.Response:
     if kind not in (JSON, LINES):
         raise Refusal("unsupported-type", "Send application/json or application/x-ndjson.")
     async with services.bodies.read(request) as body:
-        batch = read_items(body, kind, item, config)
+        batch = await read_items_aside(body, kind, item, config)
         key = request.headers.get("Idempotency-Key")
         if key is not None:
             earlier = await services.once.begin(caller, request.path, key, body)

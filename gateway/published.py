@@ -10,10 +10,14 @@ import time
 
 from engine.config import Config
 from engine.core.action_kind import Registry
+from engine.core.errors import InvalidDocument
 from engine.core.workspace import Workspace, compile_workspace
+from engine.logs import logger
 from engine.ports import Snapshot, Workspaces
 
 LOOK_S = 0.5
+
+log = logger("gateway")
 
 
 class Published:
@@ -43,5 +47,12 @@ class Published:
                 self.looked_at = time.monotonic()
             return self.compiled
 
-    def _compile(self, snapshot: Snapshot) -> Workspace:
+    def _compile(self, snapshot: Snapshot) -> Workspace | None:
+        try:
+            return self._compiled(snapshot)
+        except InvalidDocument as error:  # made by a version that took what this one refuses; shown without the names of elements
+            log.warning("snapshot does not compile", number=snapshot.number, problems=str(error))
+            return None
+
+    def _compiled(self, snapshot: Snapshot) -> Workspace:
         return compile_workspace(snapshot.documents, self.registry, self.config, number=snapshot.number, versions=snapshot.versions)

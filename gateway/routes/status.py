@@ -53,7 +53,7 @@ async def _counted(services: Services) -> dict[str, Any]:
 
 
 def _rates(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
-    seconds = after["at_s"] - before["at_s"]
+    seconds: float = after["at_s"] - before["at_s"]
 
     def rate(total: Callable[[dict[str, Any]], int]) -> float:
         return round((total(after) - total(before)) / seconds, 1)

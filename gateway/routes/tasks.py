@@ -14,6 +14,8 @@ from gateway.problems import Refusal
 from gateway.requests import TaskOutcome
 from gateway.routing import Call, Route, json_answer
 
+LISTED_MAX = 10_000
+
 
 async def get_tasks(call: Call) -> web.Response:
     """Open tasks, those due first; `?to=eve` only of one member, `?contact=ID` only of one contact."""
@@ -22,7 +24,7 @@ async def get_tasks(call: Call) -> web.Response:
     tasks = [{"id": name, **decode_any(row)} for name, row in rows.items()]
     tasks = [task for task in tasks if (not to or to in (task.get("to"), task.get("assignee"))) and (not contact or task.get("contact") == contact)]
     tasks.sort(key=lambda task: (task.get("due_ms") or 2**63, task["id"]))
-    return json_answer({"tasks": tasks})
+    return json_answer({"tasks": tasks[: call.number("limit", 1_000, LISTED_MAX)], "open": len(tasks)})
 
 
 async def complete(call: Call) -> web.Response:
@@ -47,7 +49,7 @@ async def complete(call: Call) -> web.Response:
 
 
 ROUTES = [
-    Route(method="GET", path="/v1/tasks", handler=get_tasks, scope="read", summary="Open tasks.", query=("to", "contact")),
+    Route(method="GET", path="/v1/tasks", handler=get_tasks, scope="read", summary="Open tasks.", query=("to", "contact", "limit")),
     Route(
         method="POST",
         path="/v1/tasks/{id}/complete",

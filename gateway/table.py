@@ -1,0 +1,21 @@
+"""The table of all routes; `routes/` has one file per subject."""
+
+from __future__ import annotations
+
+from gateway.routes import audit, contacts, docs, effects, events, fulfillment, health, maps, simulate, status, tasks, unsubscribe, workspace
+
+ROUTES = [
+    *events.ROUTES,
+    *contacts.ROUTES,
+    *workspace.ROUTES,
+    *maps.ROUTES,
+    *simulate.ROUTES,
+    *tasks.ROUTES,
+    *fulfillment.ROUTES,
+    *effects.ROUTES,
+    *unsubscribe.ROUTES,
+    *status.ROUTES,
+    *audit.ROUTES,
+    *health.ROUTES,
+    *docs.ROUTES,
+]
