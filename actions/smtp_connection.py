@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from ssl import SSLContext, SSLError
+from typing import cast
 
 import msgspec
 
@@ -157,7 +158,7 @@ class SmtpConnection(asyncio.Protocol):
                 self.abort()
 
     def write(self, octets: bytes) -> None:
-        if self._transport is not None and not self.lost:
+        if self._transport is not None and not self.lost and not self._transport.is_closing():
             self._transport.write(octets)
 
     def abort(self) -> None:
@@ -174,8 +175,7 @@ class SmtpConnection(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are not instances of it
 
     def data_received(self, data: bytes) -> None:
         lines = (self._buffer + data).split(b"\n")

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from actions.messages import Email, Message, Request, Sms
 from actions.providers.provider import CREDENTIALS, DEFERRED, DELIVERED, REJECTED, UNKNOWN, Dispatch, House, Provider, Result
@@ -260,3 +261,27 @@ async def test_many_batches_at_once(bench: Bench) -> None:
         batches = await asyncio.gather(*(send(provider, bench, ["hello"] * 20, 20 * number) for number in range(10)))
     assert {result.state for batch in batches for result in batch} == {DELIVERED}
     assert bench.received() == 200
+
+
+SAME_ON_UVLOOP = (
+    test_delivered,
+    test_rejected_says_why,
+    test_deferred_counts_and_carries_retry_after,
+    test_silence_after_acceptance_is_unknown,
+    test_dropped_after_the_message_was_sent_is_unknown,
+    test_nobody_there_is_certainly_not_accepted,
+    test_many_batches_at_once,
+)
+
+
+@pytest.mark.parametrize("key", sorted(BENCHES), ids=lambda key: key[1])
+@pytest.mark.parametrize("test", SAME_ON_UVLOOP, ids=lambda test: test.__name__)
+def test_the_same_on_uvloop(test: Any, key: tuple[str, str]) -> None:
+    """Pools run on uvloop, and its transports are not quite asyncio's."""
+
+    async def scenario() -> None:
+        made = BENCHES[key]()
+        async with made.server:
+            await test(made)
+
+    uvloop.run(scenario())

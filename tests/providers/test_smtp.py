@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiosmtpd.smtp import SMTP, AuthResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -322,6 +323,11 @@ async def test_aiosmtpd_reads_the_same_message() -> None:
     envelope = inbox.mails[0][2]
     assert (envelope.mail_from, envelope.rcpt_tos) == ("shop@example.com", ["ann@example.com"])
     assert message_from_bytes(envelope.content, policy=policy.default)["Subject"] == "Gr\u00fc\u00dfe"
+
+
+@pytest.mark.parametrize("test", [test_starttls_and_authentication, test_implicit_tls, test_a_stranger_certificate_is_refused_where_tls_is_demanded])
+def test_tls_on_uvloop(test: Any, certificate: Path) -> None:
+    uvloop.run(test(certificate))
 
 
 @pytest.mark.parametrize(
