@@ -145,7 +145,7 @@ async def test_what_was_withdrawn_in_a_pools_hands_is_not_marked_and_does_not_co
     commit(storage, lease, withdrawn=[effect(number).id for number in range(1, 5)])
     assert await mark(storage, claims[:1]) == ["withdrawn"]
     await storage.outbox.release(claims[1:2])
-    assert await storage.outbox.settle([Settle(claim=claims[2], state="deferred"), Settle(claim=claims[3], state="delivered")]) == [True, True]
+    assert await storage.outbox.settle([Settle(claim=claims[2], state="deferred", due_ms=FAR_MS), Settle(claim=claims[3], state="delivered")]) == [True, True]
     assert await claim(storage) == []
     assert await counts(storage) == {"withdrawn": 3, "delivered": 1}
 

@@ -310,3 +310,13 @@ async def test_replicated_appends_wait_for_a_replica(start, connect):
             await storage.pass_ms(20)
     patient = await connect(server.url, durability="replicated", replica_wait_ms=2_000)
     assert await patient.intake.append({0: events(1)}) == {0: 2}
+
+
+@REAL
+async def test_a_server_whose_clock_is_behind_does_not_stamp_back(server, storage):
+    """A promoted replica's clock may be behind the one that stamped the last record."""
+    ahead_ms = storage.log.read({}, 1).now_ms + 60_000
+    with server.client() as client:
+        client.hset("{p0}:meta", "stamp", ahead_ms)
+    await storage.intake.append({0: events(1)})
+    assert storage.log.read({0: 1}, 10).batches[0][0].stamp_ms == ahead_ms
