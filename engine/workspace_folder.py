@@ -63,7 +63,7 @@ class _Folder:
     def documents(self, kind: str) -> Iterator[Any]:
         """The documents of `maps/` or `sequences/`."""
         for path in self.files(kind, _DOCUMENTS):
-            found = self.read(path, lambda text, name: read_document(text, name))
+            found = self.read(path, read_document)
             if isinstance(found, dict):
                 yield found
             elif found is not None:
@@ -88,7 +88,7 @@ class _Folder:
         paths = [path for ending in _DOCUMENTS if (path := self.root / f"{table}{ending}").exists()]
         for path in paths[1:]:
             self.problem(path, f"{self.name(paths[0])} is there too", "keep one of them")
-        found = self.read(paths[0], lambda text, name: read_document(text, name)) if paths else {}
+        found = self.read(paths[0], read_document) if paths else {}
         if isinstance(found, list):
             self.problem(paths[0], "the document must be a mapping of names", "write `name: {…}`")
         return found if isinstance(found, dict) else {}

@@ -11,6 +11,8 @@ from html import unescape
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\{\{[^{}]*\}\}|\{%[^{}]*%\}|[^<>{}])*)>|<![a-zA-Z][^<>]*>")
 _TEXT = re.compile(r"[^<{]+|[<{]")
+_ENTITY = re.compile(r"&#?\w{1,32};", re.ASCII)
+_MARK_CHARS = frozenset("{}%#")
 _HREF = re.compile(r"""\bhref\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _BLOCKS = frozenset(
     [
@@ -100,10 +102,13 @@ def _opaque(source: str, at: int) -> tuple[str | None, int]:
 
 
 def _literal(text: str) -> str:
-    plain = unescape(text)
-    # An entity must not become a mark of the template.
-    plain = text if plain.count("{") > text.count("{") or plain.count("}") > text.count("}") else plain
-    return re.sub(r"\s+", " ", plain)
+    return re.sub(r"\s+", " ", _ENTITY.sub(_character, text))
+
+
+def _character(entity: re.Match[str]) -> str:
+    """The character of an entity, unless it would become a mark of the template."""
+    plain = unescape(entity[0])
+    return entity[0] if plain in _MARK_CHARS else plain
 
 
 def _address(attributes: str) -> str:
