@@ -56,6 +56,7 @@ class Deployment:
         self._remembered: list[Process] = []
         self._remember_at = 0.0
         self._reign_at = 0.0
+        self._answered = False  # whether storage ever did
         self.ready = False
 
     # -- starting ------------------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ class Deployment:
         self.control = RedisControl(self._client)
         self.leases = RedisLeases(self._client, self.config)
         self.until(self._storage_answers)
+        self._answered = True
         self.until(self._reigns)
 
     def until(self, reached: Callable[[], bool], timeout_s: float = float("inf")) -> bool:
@@ -113,7 +115,7 @@ class Deployment:
         now = time.monotonic()
         if now >= self._remember_at:
             self._remember()
-        if now >= self._reign_at and hasattr(self, "control"):
+        if now >= self._reign_at and self._answered:
             self._reign_at = now + self.config.beat_ms / 1000
             try:
                 self._reigns()

@@ -16,7 +16,8 @@ from typing import Any
 import structlog
 
 from actors.duty import STOP, Duty
-from engine.codec import encode
+from actors.processes import Process, identify
+from engine.codec import decode_any, encode
 from engine.config import Config
 from engine.core.errors import Unavailable
 from engine.ports import Control
@@ -25,6 +26,12 @@ log = structlog.get_logger(__name__)
 
 ORPHAN_EXIT = 3  # exit status of a process that ended itself
 MEASURE_MS = 1_000  # how old a process's published measures may be
+
+
+def process_here(word: bytes) -> Process | None:
+    """The process that published this word, where it runs on this machine."""
+    said = decode_any(word) if word else {}
+    return Process(said["pid"], said["started"]) if said.get("host") == socket.gethostname() and "started" in said else None
 
 
 class Life:
@@ -53,6 +60,8 @@ class Life:
         self._seen_ms = clock()
         self._measured_ms = -MEASURE_MS
         self._self: dict[str, Any] = {"role": duty.role, "name": duty.name, "run": duty.run, "pid": os.getpid(), "host": socket.gethostname()}
+        if myself := identify(os.getpid()):
+            self._self["started"] = myself.started
 
     def run(self, ended: threading.Event) -> None:
         """Until the work has ended; then take its word back, so that everybody knows at once."""

@@ -1,7 +1,7 @@
 """The supervisor: keeps the wanted number of shards, gateways and pools running, and hands partitions to shards.
 
-A plain class over three ports, one `turn` at a time. It keeps no truth of its own: what runs it asks of `Processes`, who lives and who owns
-what of `Control`, so a new supervisor goes on where the last one died. Invariants: a shard that is silent owns nothing by the next turn;
+A plain class over four ports, one `turn` at a time. It keeps no truth of its own: what runs it asks of `Processes`, who lives and who owns
+what of `Control` and `Leases`, so a new supervisor goes on where the last one died. Invariants: a shard that is silent owns nothing by the next turn;
 a process that is silent for `frozen_ms` is ended, and only then replaced; while storage is away nobody counts as silent.
 """
 
@@ -18,7 +18,7 @@ from actors.backoff import Backoff
 from actors.duty import GATEWAY, POOL, ROLES, SHARD, STOP
 from engine.config import Config
 from engine.core.errors import Unavailable
-from engine.ports import Control
+from engine.ports import Control, Leases
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +32,8 @@ class Processes(Protocol):
     def running(self) -> set[str]:
         """Names of those that were started, by this supervisor or one before it, and have not ended."""
 
-    def kill(self, name: str) -> None:
-        """End it at once, or clean up after it; nothing where there is none."""
+    def kill(self, name: str, word: bytes) -> None:
+        """End it at once, or clean up after it; nothing where there is none. `word` is what it published last, which says where it runs."""
 
     def wait(self, timeout_ms: int) -> None:
         """Return when one of them ends, or after the time."""
@@ -45,15 +45,17 @@ class Member:
     def __init__(self, since_ms: int) -> None:
         self.since_ms = since_ms
         self.heard_ms = 0
+        self.word = b""
 
 
 class Supervisor:
     """One deployment's supervisor. `clock` gives milliseconds that never run back."""
 
-    def __init__(self, run: str, config: Config, control: Control, processes: Processes, clock: Callable[[], int]) -> None:
+    def __init__(self, run: str, config: Config, control: Control, leases: Leases, processes: Processes, clock: Callable[[], int]) -> None:
         self._run = run
         self._config = config
         self._control = control
+        self._leases = leases
         self._processes = processes
         self._clock = clock
         self._members: dict[str, Member] = {}
@@ -90,7 +92,7 @@ class Supervisor:
         self._number = max([self._number, *(_number(name) for name in (*running, *beats))])
         for name, member in list(self._members.items()):
             if name in beats:
-                member.heard_ms = now
+                member.heard_ms, member.word = now, beats[name]
             elif now < self._blind_until:
                 member.since_ms, member.heard_ms = now, now if member.heard_ms else 0
             patience_ms = self._config.frozen_ms if member.heard_ms else self._config.birth_ms_max
@@ -102,10 +104,11 @@ class Supervisor:
     def _bury(self, name: str, now: int, why: str) -> None:
         """A process is gone, or as good as gone: make it sure, and let its place be taken."""
         log.warning("process lost", lost=name, why=why)
-        del self._members[name]
-        self._processes.kill(name)
+        self._processes.kill(name, self._members.pop(name).word)
         self._control.beat(name, b"", 0)
         role = _role(name)
+        if role == SHARD:
+            self._leases.revoke(name)
         self._start_at[role] = self._backoff[role].died(now)
 
     def _keep(self, role: str, wanted: int, now: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -15,11 +16,14 @@ from ray.util import list_named_actors
 from actors.duty import GATEWAY, POOL, ROLES, SHARD, Duty
 from actors.gateway_actor import GatewayActor
 from actors.pool_actor import PoolActor
+from actors.life import process_here
 from actors.presence import present
+from actors.processes import end
 from actors.shard_actor import ShardActor
 from actors.shell import OPTIONS, begin
 from actors.supervisor import Supervisor
 from engine.storage.redis_control import RedisControl
+from engine.storage.redis_leases import RedisLeases
 
 log = structlog.get_logger(__name__)
 
@@ -51,13 +55,14 @@ class RayProcesses:
                 del self._actors[references[run]]
         return set(self._actors)
 
-    def kill(self, name: str) -> None:
-        """End an actor; a frozen one cannot hear Ray, so its process is ended by whoever ends the node's leftovers."""
+    def kill(self, name: str, word: bytes) -> None:
+        """End an actor; a frozen one cannot hear Ray, so its process is killed where it runs on this machine."""
         self._actors.pop(name, None)
-        try:
+        with contextlib.suppress(ValueError, RayError):  # it is gone already
             ray.kill(ray.get_actor(name), no_restart=True)
-        except (ValueError, RayError):
-            return  # it is gone already
+        process = process_here(word)
+        if process is not None:
+            end([process], 0.0)
 
     def wait(self, timeout_ms: int) -> None:
         """Return when one ends: Ray says so about 10 ms after a kill."""
@@ -80,8 +85,8 @@ class RayProcesses:
 def work(duty: Duty, stop: threading.Event) -> None:
     """Supervise until told to stop."""
     with present(duty, stop) as client:
-        clock = time.monotonic_ns
-        Supervisor(duty.run, duty.config, RedisControl(client), RayProcesses(duty), lambda: clock() // 1_000_000).run(stop)
+        leases = RedisLeases(client, duty.config)
+        Supervisor(duty.run, duty.config, RedisControl(client), leases, RayProcesses(duty), lambda: time.monotonic_ns() // 1_000_000).run(stop)
 
 
 @ray.remote(**OPTIONS)

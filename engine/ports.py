@@ -89,6 +89,9 @@ class Leases(Protocol):
     def release(self, leases: Sequence[Lease]) -> None:
         """Give up; another's lease is left alone."""
 
+    def revoke(self, owner: str) -> None:
+        """Take away every lease of an owner that is known to be dead, so that nobody waits for them to expire; its tokens no longer hold."""
+
     def owners(self) -> dict[int, tuple[str, int, int]]:
         """Per partition: owner ("" where none), epoch, milliseconds left."""
 

@@ -38,6 +38,12 @@ class MemoryLeases:
             if where.token == lease.token:
                 where.owner, where.token, where.until_ms = "", "", 0
 
+    def revoke(self, owner: str) -> None:
+        """Take away every lease of an owner that is known to be dead."""
+        for where in self._partitions:
+            if where.owner == owner:
+                where.owner, where.token, where.until_ms = "", "", 0
+
     def owners(self) -> dict[int, tuple[str, int, int]]:
         """Per partition: owner ("" where none), epoch, milliseconds left."""
         owners = {}

@@ -36,6 +36,7 @@ SCRIPTS = {
     "acquire": _build(DRAINING, "partition", "acquire"),
     "renew": _build(DRAINING, "partition", "renew"),
     "release": _build(DRAINING, "partition", "release"),
+    "revoke": _build(DRAINING, "partition", "revoke"),
     "commit": _build(DRAINING, "partition", "guard", "effects", "commit"),
     "posted": _build(DRAINING, "partition", "posted"),
     "claim": _build(DRAINING, "partition", "effects", "claim"),

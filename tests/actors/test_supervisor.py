@@ -8,7 +8,7 @@ from actors.duty import SHARD, STOP
 from actors.supervisor import Supervisor
 from engine.config import Config
 from engine.core.errors import Unavailable
-from engine.storage.memory_control import MemoryControl
+from engine.storage.memory import MemoryStore
 
 CONFIG = Config(partitions=8, shards=1, standbys=1, gateways=1, pools=1)
 
@@ -27,7 +27,8 @@ class Stage:
     def __init__(self, config: Config = CONFIG) -> None:
         self.clock = Clock()
         self.config = config
-        self.control = MemoryControl(self.clock)
+        self.store = MemoryStore(config, self.clock)
+        self.control = self.store.control
         self.alive: set[str] = set()
         self.frozen: set[str] = set()
         self.started: list[str] = []
@@ -35,7 +36,7 @@ class Stage:
         self.supervisor = self.another()
 
     def another(self) -> Supervisor:
-        return Supervisor("run", self.config, self.control, self, self.clock)
+        return Supervisor("run", self.config, self.control, self.store.leases, self, self.clock)
 
     def start(self, role: str, name: str) -> None:
         assert name not in self.started
@@ -45,7 +46,7 @@ class Stage:
     def running(self) -> set[str]:
         return set(self.alive)
 
-    def kill(self, name: str) -> None:
+    def kill(self, name: str, word: bytes) -> None:
         self.alive.discard(name)
         self.killed.append(name)
 
@@ -92,6 +93,15 @@ def test_a_dead_shard_is_replaced_by_the_standby_in_the_same_turn(stage):
     assert len(stage.role("shard")) == 2
     stage.go(5)
     assert stage.owners() == {standby: 8}
+
+
+def test_the_leases_of_a_dead_shard_are_taken_away_at_once(stage):
+    first = next(iter(stage.owners()))
+    lease = stage.store.leases.acquire(0, first, 60_000)
+    stage.die(first)
+    stage.go()
+    assert stage.store.leases.renew([lease], 60_000) == []
+    assert stage.store.leases.acquire(0, next(iter(stage.owners())), 60_000) is not None
 
 
 def test_a_frozen_shard_loses_its_partitions_first_and_its_life_later(stage):

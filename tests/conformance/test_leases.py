@@ -62,3 +62,15 @@ async def test_a_released_lease_commits_nothing(storage):
     lease = take(storage)
     storage.leases.release([lease])
     assert isinstance(storage.commits.commit([(lease, Commit(expected=0, offset=1, time_ms=0, snapshot=0))])[0], Fenced)
+
+
+async def test_a_dead_owners_leases_are_revoked_and_its_tokens_no_longer_hold(storage):
+    first, second = storage.leases.acquire(0, "shard-1", 60_000), storage.leases.acquire(1, "shard-2", 60_000)
+    storage.leases.revoke("shard-1")
+    storage.leases.revoke("nobody")
+    assert storage.leases.renew([first, second], 60_000) == [second]
+    assert isinstance(storage.commits.commit([(first, commit(storage, first))])[0], Fenced)
+    taken = storage.leases.acquire(0, "shard-3", 60_000)
+    assert taken.epoch == 2
+    storage.leases.revoke("shard-1")
+    assert storage.leases.owners()[0][0] == "shard-3"
