@@ -77,6 +77,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     enrollments_max: int = 100  # per contact
     contact_bytes_max: int = 64 * 1024
     kept_events_max: int = 100  # per paused enrollment
+    simulation_steps_max: int = 200_000  # records and timers of one run
     effect_bytes_max: int = 16 * 1024
     template_fuel: int = 100_000
     template_bytes_max: int = 512 * 1024
@@ -95,7 +96,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     effect_life_ms: int = 3 * 24 * 3_600_000  # then a deferred effect is dead
     breaker_failures: int = 5
     breaker_open_ms: int = 10_000
-    destinations_max: int = 10_000  # whose breakers and limits a pool remembers
+    destinations_max: int = 1_000  # whose breakers a pool remembers, and names when it claims
     credentials_retry_ms: int = 30_000  # a channel whose credentials were refused is tried again after
     workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5

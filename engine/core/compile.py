@@ -28,7 +28,6 @@ from engine.core.automation_map import (
 )
 from engine.core.compiled import PRINCIPAL, STOP, CompiledMap, DateRule, GoalRule, TriggerRule, WaitRule
 from engine.core.conditions import Predicate, compile_predicate
-from engine.core.documents import suggest
 from engine.core.errors import Problem
 from engine.core.parse_elements import word_of
 from engine.core.projection import projector
@@ -131,11 +130,7 @@ class _Compiler:
     def trigger(self, number: int, trigger: Trigger) -> None:
         place = f"triggers[{number}]"
         test = self.predicate(trigger, place, set())
-        start = self.map.index.get(trigger.go, STOP) if trigger.go else 0
-        if start == STOP:
-            remedy = suggest(trigger.go, self.map.index)
-            self.site(place, trigger.line, {}, set()).problem(f'`go` names no element of this map: "{trigger.go}"', remedy=remedy)
-            start = 0
+        start = self.map.index.get(trigger.go, 0)
         rule = TriggerRule(self.map, event_of(trigger), principal_of(trigger), test, start)
         self.map.triggers.append(rule)
         if trigger.kind == "added" and rule.value == self.map.id and self.map.added is None:
@@ -174,9 +169,6 @@ class _Compiler:
 
     def wait_for(self, at: int, element: WaitFor) -> Run:
         then, otherwise = self.graph.starts[at]
-        if element.task and element.task not in self.map.index:
-            remedy = suggest(element.task, self.map.index)
-            self.site(element.id, element.line, {}, set()).problem(f'`task` names no element of this map: "{element.task}"', remedy=remedy)
         test = self.listen(element.trigger, element.id)
         event = event_of(element.trigger)
         self.map.hears(event).waits[at] = WaitRule(at, then, test, element.task)
