@@ -10,10 +10,10 @@ from engine import conservation
 from engine.core.partitioning import partition_of
 from engine.core.records import Command, Record
 from engine.ports import Snapshot
-from engine.publish import LISTS, Publication, newest_version, publish, version_key, with_map
+from engine.publish import LISTS, Publication, newest_version, version_key, with_map
 from gateway.admission import worst_of
 from gateway.bodies import decoded
-from gateway.documents import KINDS, read_mapping
+from gateway.documents import KINDS, published, read_mapping
 from gateway.ingestion import Batch, check_contact, not_in
 from gateway.problems import Refusal, refused
 from gateway.requests import MapContacts
@@ -26,8 +26,7 @@ async def put_map(call: Call) -> web.Response:
     document = await read_mapping(call, name)
     if document.setdefault("map", name) != name:
         raise Refusal("invalid", f"The document is of the map {str(document['map'])[:100]!r}, the path names {name[:100]!r}.")
-    services = call.services
-    done = await publish(services.workspaces, lambda documents: with_map(documents, document), services.registry, services.config, services.clock())
+    done = await published(call.services, lambda documents: with_map(documents, document))
     if done.published:
         await call.audit("publish map", map=name, number=done.number)
     return json_answer(done)
@@ -64,7 +63,7 @@ async def get_versions(call: Call) -> web.Response:
 
 
 async def get_stats(call: Call) -> web.Response:
-    """Per element how many came and how many wait, and whether everybody who entered is accounted for."""
+    """Per element how many came and how many wait; whether everybody who entered is accounted for; sends suppressed at their decision."""
     name = call.named("map")
     counters = await call.services.directory.counters()
     snapshot = await call.services.published.newest()
@@ -73,7 +72,8 @@ async def get_stats(call: Call) -> web.Response:
     elements = [{"element": element, "entered": came, "waiting": came - left} for element, (came, left) in conservation.elements(counters, name).items()]
     drift = conservation.drift(counters, name)
     check = {**conservation.enrollments(counters, name), "drift": drift, "holds": drift == 0}
-    return json_answer({"map": name, "elements": elements, "conservation": check, "ignored": conservation.ignored(counters, name)})
+    refused = {"suppressed": counters.get(f"map:{name}:suppressed", 0), "ignored": conservation.ignored(counters, name)}
+    return json_answer({"map": name, "elements": elements, "conservation": check, **refused})
 
 
 async def add(call: Call) -> web.Response:

@@ -94,9 +94,11 @@ def _of_the_engine(stats: Mapping[str, dict[str, Any]], channels: Mapping[str, M
         Check("records accepted and not committed", 0, lag_of(metrics)),
         Check("effects decided and not settled", 0, unsettled_of(metrics)),
     ]
+    came = sum(_entered(stats, name, element) for name, element, _ in SENDS.values())
+    suppressed = sum(found["suppressed"] for found in stats.values())
+    decided = sum(outcomes["decided"] for outcomes in channels.values())
+    checks.append(Check("arrivals at elements that send = effects decided + suppressed for want of consent", came, decided + suppressed))
     for channel, outcomes in channels.items():
-        came = sum(_entered(stats, name, element) for name, element, carried in SENDS.values() if carried == channel)
-        checks.append(Check(f"{channel}: arrivals at elements that send = effects decided", came, outcomes["decided"]))
         checks.append(Check(f"{channel}: decided = delivered + suppressed + withdrawn", outcomes["decided"], sum(outcomes.get(end, 0) for end in ENDED_WELL)))
     for name, found in stats.items():
         check = found["conservation"]

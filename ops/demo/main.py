@@ -5,6 +5,7 @@ Whatever happens, all that was started is ended and the data folder is removed; 
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import threading
 import time
@@ -26,11 +27,12 @@ DAY_MS = 50
 LOOK_S = 0.25
 WATCH_S_MAX = 240
 SETTLE_S_MAX = 120
+WIDTH = 120  # where there is no terminal to ask
 
 
 def run(report_file: Path = REPORT, day_ms: int = DAY_MS, console: Console | None = None, *, customers: int | None = None, days: int | None = None) -> int:
     """Run the demo, or a part of it: the first `customers`, the first `days`. 0 if every check holds, else 1."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     begun = time.monotonic()
     orders = part_of(read_orders(), customers, days)
     truth = truth_of(orders)

@@ -21,7 +21,7 @@ table { border-collapse: collapse; margin: 0.5rem 0 1.5rem; } th, td { text-alig
 td.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { color: #b00020; font-weight: 600; } svg { width: 100%; height: auto; }
 """
 WIDTH, HEIGHT = 900, 180
-ENROLLED = ("entered", "active", "resting", "exited", "removed", "replaced", "merged", "erased")
+ENROLLED = ("entered", "active", "resting", "exited", "removed", "replaced")  # nobody merges or erases contacts here
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ def bucket_of(metrics: Metrics, name: str, share: float) -> str:
 
 def show(console: Console, summary: Summary) -> None:
     """Print the summary."""
-    console.print(f"[dim]{escape(summary.pace)}[/dim]", highlight=False)
+    console.print(f"[dim]{summary.pace}[/dim]", highlight=False)
     for title, heads, rows in _tables(summary):
         table = Table(*heads, title=title, title_justify="left")
         for column in table.columns[1:]:
@@ -80,13 +80,13 @@ def write(file: Path, summary: Summary) -> None:
 def _tables(summary: Summary) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
     """Title, heads and rows of each table."""
     outcome = summary.outcome
-    maps = [(name, *(f"{found['conservation'].get(what, 0):,}" for what in ENROLLED)) for name, found in outcome.maps.items()]
-    ends = ("decided", "delivered", "suppressed", "withdrawn", "rejected", "dead", "unknown", "dropped")
+    maps = [(name, *(f"{found['conservation'].get(what, 0):,}" for what in ENROLLED), f"{found['suppressed']:,}") for name, found in outcome.maps.items()]
+    ends = ("decided", "delivered", "withdrawn", "suppressed", "rejected", "dead", "unknown")
     channels = [(name, *(f"{found.get(end, 0):,}" for end in ends)) for name, found in outcome.channels.items()]
     return [
         ("The run", ("", ""), [*summary.rows]),
         ("Messages that the sinks counted", ("kind", "messages"), [(kind, f"{count:,}") for kind, count in sorted(outcome.kinds.items())]),
-        ("Enrollments", ("map", *ENROLLED), maps),
+        ("Enrollments, and sends suppressed for want of consent", ("map", *ENROLLED, "suppressed"), maps),
         ("Effects", ("channel", *ends), channels),
     ]
 

@@ -3,7 +3,7 @@ from ops.demo.checks import Check, Outcome
 from ops.demo.report import Summary, bucket_of, write
 from ops.demo.view import Moment
 
-STATS = {"welcome": {"conservation": {"entered": 3, "active": 1, "resting": 2, "drift": 0}, "elements": []}}
+STATS = {"welcome": {"conservation": {"entered": 3, "active": 1, "resting": 2, "drift": 0}, "elements": [], "suppressed": 0}}
 
 
 def summary(*checks):

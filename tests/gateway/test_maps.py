@@ -105,12 +105,14 @@ async def test_stats_count_and_check(gateway):
         "el:welcome:hold:in": 5,
         "el:welcome:hold:out": 2,
         "map:welcome:ignored:active": 4,
+        "map:welcome:suppressed": 1,
     }
     gateway.commit("ann", counters=counters)
     body = await (await gateway.call("GET", "/v1/maps/welcome/stats", scope="read")).json()
     assert body["elements"] == [{"element": "hold", "entered": 5, "waiting": 3}]
     assert (body["conservation"]["entered"], body["conservation"]["drift"], body["conservation"]["holds"]) == (5, 0, True)
     assert body["ignored"] == {"active": 4}
+    assert body["suppressed"] == 1
 
 
 async def test_a_contact_is_shown_where_it_stands(gateway):
@@ -146,3 +148,17 @@ async def test_a_script_without_documents_runs_on_what_is_published(gateway):
     script = {"start": "2026-01-05T09:00:00Z", "until": "10d", "script": [{"at": "0s", "contact": "ann", "event": "order.placed"}]}
     answer = await gateway.call("POST", "/v1/simulate", script)
     assert '"vip"' in (await answer.text()).splitlines()[-1]
+
+
+async def test_a_provider_that_is_not_known_is_a_problem(gateway):
+    answer = await gateway.call("PUT", "/v1/workspace", {"maps": [WELCOME], "providers": {"email": {"provider": "pigeon"}}})
+    assert answer.status == 422
+    assert "pigeon" in str((await answer.json())["problems"])
+
+
+async def test_always_being_slower_is_a_conflict(gateway):
+    async def never(snapshot, expected):
+        return False
+
+    gateway.services.workspaces.publish = never
+    assert (await gateway.call("PUT", "/v1/workspace", {"maps": [WELCOME]})).status == 409
