@@ -150,7 +150,7 @@ class Pool:
         """Render, mark and send up to 64 claims; each ends refused, released or in the settler."""
         provider, once = self.provider, self.limits.once
         try:
-            workspaces = {number: await self._workspace_of(number) for number in {claim.effect.snapshot for claim in claims}}
+            workspaces = {number: await self._workspace(number) for number in {claim.effect.snapshot for claim in claims}}
         except Unavailable:
             provider = None
         if provider is None:
@@ -184,15 +184,25 @@ class Pool:
             return Result(state=UNKNOWN, reason=clean(f"{type(error).__name__}: {error}"))
         return Result(state=UNKNOWN, reason="the provider did not say what became of it")
 
+    async def _workspace(self, number: int) -> Any:
+        """A compiled snapshot, or the fault that keeps it from being used. Raises Unavailable."""
+        try:
+            return await self._workspace_of(number) or WayfareError(f"snapshot {number} of the workspace is gone")
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("a snapshot cannot be compiled", channel=self.channel, snapshot=number)
+            return error
+
     def _rendered(self, claims: list[Claim], workspaces: Mapping[int, Any]) -> list[tuple[Claim, Dispatch]]:
         """Each claim with its message; what can't be rendered is dead, with its reason."""
         dispatches = []
         for claim in claims:
-            effect = claim.effect
+            effect, workspace = claim.effect, workspaces[claim.effect.snapshot]
             try:
-                if workspaces[effect.snapshot] is None:
-                    raise WayfareError(f"snapshot {effect.snapshot} of the workspace is gone")
-                dispatches.append((claim, Dispatch(effect, self._render(effect, workspaces[effect.snapshot]), claim.attempt)))
+                if isinstance(workspace, Exception):
+                    raise workspace
+                dispatches.append((claim, Dispatch(effect, self._render(effect, workspace), claim.attempt)))
             except WayfareError as fault:
                 self._settler.add(dead(claim, clean(f"can't be rendered: {fault}")))
             except Exception as error:
@@ -208,7 +218,7 @@ class Pool:
             try:
                 answers = await self._outbox.mark(claims, self._config.claim_lease_ms, once=once, defaults=self.limits.consent or None)
                 break
-            except Unavailable as error:  # marking again with the same token is harmless
+            except WayfareError as error:  # marking again with the same token is harmless
                 if attempt == MARK_TRIES:
                     log.warning("could not mark", channel=self.channel, error=str(error))
                     never_sent = Result(state=DEFERRED, reason="storage was away before it was sent", counts=False)
@@ -226,7 +236,7 @@ class Pool:
             self._gate.leave(claim)
         try:
             await self._outbox.release(claims)
-        except Unavailable as error:
+        except WayfareError as error:
             log.warning("could not give back; the claims run out by themselves", channel=self.channel, error=str(error))
 
     def _hear(self, claim: Claim, result: Result, sent_ms: int, *, once: bool) -> None:

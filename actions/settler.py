@@ -14,7 +14,7 @@ import structlog
 
 from actions.gate import Gate
 from engine.config import Config
-from engine.core.errors import Full, Unavailable
+from engine.core.errors import WayfareError
 from engine.ports import Outbox, Settle
 
 FAULT_WAIT_MS = 200  # storage was away: before it is asked again
@@ -76,7 +76,7 @@ class Settler:
                 return
             try:
                 held = await self._outbox.settle([settle for settle, _, _ in batch])
-            except (Unavailable, Full) as error:
+            except WayfareError as error:
                 log.warning("could not settle", channel=self._channel, error=str(error))
                 self._keep(batch)
                 await asyncio.sleep(FAULT_WAIT_MS / 1_000)

@@ -89,8 +89,8 @@ class Batch:
             dispatch = self._waiting.popleft()
             try:
                 mail = self._build(dispatch)
-            except MimeFault as fault:
-                self._report(dispatch, rejected(str(fault)))
+            except Exception as fault:  # noqa: BLE001 - nothing was sent, and the other messages must not suffer
+                self._report(dispatch, rejected(str(fault) if isinstance(fault, MimeFault) else f"can't be written: {type(fault).__name__}: {fault}"))
                 continue
             if refusal := self._unfit(mail):
                 self._report(dispatch, rejected(refusal))

@@ -26,7 +26,7 @@ def make_token(secret: str, contact: str, channel: str) -> str:
 
 def read_token(secret: str, token: str) -> tuple[str, str] | None:
     """(contact, channel) of a token that `secret` signed; None for anything else."""
-    if len(token) > TOKEN_CHARS_MAX or not token.isascii():
+    if not secret or len(token) > TOKEN_CHARS_MAX or not token.isascii():
         return None
     head, _, tail = token.partition(".")
     try:

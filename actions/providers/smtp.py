@@ -71,6 +71,8 @@ class Smtp(Provider):
                 mailbox(settings.from_)
             except MimeFault as fault:
                 raise InvalidConfig(f"from: {fault}") from None
+        if not house.secret:
+            raise InvalidConfig("signing_secret is empty, so links to unsubscribe could be forged")
         self._house = house
         self._settings = settings
         self._timeout_s = house.config.send_timeout_ms / 1_000

@@ -15,7 +15,7 @@ import msgspec
 from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
 from actions.messages import Sms
 from actions.providers import provider
-from actions.providers.provider import CHANNEL, CREDENTIALS, DELIVERED, MESSAGE, Dispatch, House, Provider, Report, Result, clean, each, rejected
+from actions.providers.provider import CHANNEL, CREDENTIALS, DELIVERED, Dispatch, House, Provider, Report, Result, clean, each, rejected
 from engine.core.errors import InvalidConfig
 
 BUSY = frozenset({14107, 20429, 21611, 30001})  # too many requests or queued messages, said with various statuses
@@ -85,9 +85,11 @@ class Twilio(Provider):
         if 200 <= status < 300:
             return Result(state=DELIVERED, data={"sid": answer.sid})
         reason = f"{answer.code or status} {answer.message or response.reason or ''}"
-        if answer.code in BUSY or status in {408, 425, 429, 500, 503}:
-            wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
-            return self.failed("busy", reason, retry_after_ms=wait_ms, blames=CHANNEL if status >= 500 else MESSAGE)
+        wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
+        if answer.code in BUSY or status == 429:
+            return self.failed("busy", reason, retry_after_ms=wait_ms, counts=False)  # our pace, not this message
+        if status in {408, 425, 500, 503}:
+            return self.failed("busy", reason, retry_after_ms=wait_ms)
         if status == 401 or answer.code in NOBODY:
             return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
         if status >= 500:

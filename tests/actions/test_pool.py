@@ -249,6 +249,21 @@ async def test_what_cannot_be_rendered_is_dead_with_its_reason_and_the_rest_goes
     assert reasons == ["can't be rendered: ZeroDivisionError: a template with a bug", "can't be rendered: snapshot 7 of the workspace is gone"]
 
 
+async def test_a_snapshot_that_cannot_be_compiled_leaves_dead_letters_and_free_places() -> None:
+    bench = Bench()
+    provider = Told(fine)
+    pool = bench.pool("email", provider)
+
+    async def failing(number: int) -> object:
+        raise KeyError(number)
+
+    pool._workspace_of = failing
+    bench.decide("email", count=3)
+    await bench.work(pool)
+    assert await bench.counts("email") == {"decided": 3, "dead": 3}
+    assert pool._gate.in_flight == 0
+
+
 async def test_a_provider_that_breaks_or_keeps_silent_leaves_unknown_not_a_hole() -> None:
     bench = Bench()
 

@@ -28,3 +28,7 @@ def test_a_changed_contact_or_signature_is_none() -> None:
     ann, bob = make_token("s", "ann", "email"), make_token("s", "bob", "email")
     assert read_token("s", f"{ann.split('.')[0]}.{bob.split('.')[1]}") is None
     assert read_token("s", ann.partition(".")[0]) is None
+
+
+def test_nothing_is_signed_by_an_empty_secret() -> None:
+    assert read_token("", make_token("", "ann", "email")) is None

@@ -72,7 +72,7 @@ class TwilioBench:
     channel = "sms"
     faults = {
         "rejected": (400, {}, '{"code": 21211, "message": "Invalid To"}'),
-        "deferred": (429, {"Retry-After": "7"}, '{"code": 20429, "message": "Too many"}'),
+        "deferred": (503, {"Retry-After": "7"}, '{"code": 20503, "message": "Later"}'),
         "silent": "silence",
         "slow": "slow",
         "dropped after": "drop",

@@ -81,6 +81,7 @@ async def test_what_an_answer_means(status: int, code: int, state: str) -> None:
     assert result.state == state
     assert result.retry_after_ms == (5_000 if state == DEFERRED else 0)
     assert str(code or status) in result.reason
+    assert result.counts is (code not in {20429, 21611}), "our own pace is no failed attempt of a message"
 
 
 async def test_a_text_that_twilio_never_takes_is_not_sent() -> None:
