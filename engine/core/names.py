@@ -9,8 +9,9 @@ NAME_CHARS_MAX = 100
 OPERATORS = frozenset(
     ["eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "contains", "starts_with", "ends_with", "exists", "before", "after", "within_last", "within_next"]
 )
-RESERVED = (OPERATORS - {"before", "after"}) | frozenset(["all", "any", "not", "tag", "purchased", "in_map", "membership", "consent", "event"])
-"""Not `owner`: the owner is kept as the field of that name. Not `before` and `after`: fields are called so, and no test begins with them."""
+_STRUCTURE = frozenset(["all", "any", "not", "tag", "purchased", "in_map", "membership", "consent", "event"])
+RESERVED = (OPERATORS - {"before", "after"}) | _STRUCTURE
+"""What a predicate cannot test by its bare name. Not `owner`: the owner is kept as the field of that name. Not `before` and `after`: fields are called so."""
 
 _PREFIXES = ("event.", "entry.", "consent.")
 
