@@ -26,4 +26,4 @@ def test_every_partition_is_asked_in_turn(parts):
 
 
 def test_the_larger_backlog_gets_the_larger_share():
-    assert by_backlog(100, [900, 0, 0, 100], 0) == [74, 6, 6, 14]
+    assert by_backlog(100, [900, 0, 0, 100], 0) == [75, 6, 6, 13]

@@ -7,18 +7,22 @@ local lease_ms, most, quantum, sweep, visits_max = tonumber(ARGV[3]), tonumber(A
 local now = clock()
 local leases, later = P .. 'lease:' .. channel, P .. 'later:' .. channel
 
-for _, id in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, sweep)) do
-  local fx, s = open(call('HGET', FX, id)), read_state(call('HGET', FXS, id))
-  if s.state == 'm' then
-    s.reason = 'no result before the lease of its mark ended'
-    enlist(id, fx, s, 'u', now, tonumber(ARGV[8]))
+local expired = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, sweep)
+local due = call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, sweep)
+learn(expired)
+learn(due)
+for _, id in ipairs(expired) do
+  local e = known[id]
+  if e.state == 'm' then
+    e.reason = 'no result before the lease of its mark ended'
+    enlist(e, 'u', now, tonumber(ARGV[8]))
   else
-    if s.state == 'r' then s.attempts = s.attempts + 1 end
-    enqueue(id, fx, s, true)
+    if e.state == 'r' then e.attempts = e.attempts + 1 end
+    enqueue(e, true)
   end
 end
-for _, id in ipairs(call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, sweep)) do
-  enqueue(id, open(call('HGET', FX, id)), read_state(call('HGET', FXS, id)), false)
+for _, id in ipairs(due) do
+  enqueue(known[id], false)
 end
 
 local stopped = {}
@@ -33,18 +37,16 @@ local found, contacts = {}, {}
 
 local function take(queue, can)
   local ids = call('LPOP', P .. 'q:' .. queue, can) or {}
-  if #ids == 0 then return end
-  local values, states = call('HMGET', FX, unpack(ids)), call('HMGET', FXS, unpack(ids))
-  for index, id in ipairs(ids) do
-    if values[index] then
-      local fx, s = open(values[index]), read_state(states[index])
-      bump(LANES, channel .. ':' .. fx.lane, -1)
-      s.state, s.token, s.deadline = 'c', token, now + lease_ms
-      call('HSET', FXS, id, state_text(s))
-      call('ZADD', leases, s.deadline, id)
-      if room[fx.dest] then room[fx.dest] = room[fx.dest] - 1 end
-      found[#found + 1] = {s.attempts + 1, s.since > 0 and s.since or fx.first, string.sub(values[index], fx.body)}
-      contacts[#contacts + 1] = fx.contact
+  learn(ids)
+  for _, id in ipairs(ids) do
+    local e = known[id]
+    if e then
+      bump(LANES, e.queue.laned, -1)
+      e.token = token
+      hold(e, 'c', now + lease_ms)
+      if room[e.queue.dest] then room[e.queue.dest] = room[e.queue.dest] - 1 end
+      found[#found + 1] = e
+      contacts[#contacts + 1] = e.contact
     end
   end
 end
@@ -56,7 +58,7 @@ local function serve(lane)
     if #found >= most or passed > 0 and passed >= call('LLEN', ring) then return end
     local queue = call('LPOP', ring)
     if not queue then return end
-    local dest, map = string.match(queue, '^[^:]*:[^:]*:([^|]*)|(.*)$')
+    local dest, map = queue_of(queue).dest, queue_of(queue).map
     local can = math.min(quantum, most - #found, room[dest] or quantum)
     if closed[dest] or stopped['map:' .. map] or can <= 0 then
       passed = passed + 1
@@ -78,11 +80,11 @@ local queued = call('HMGET', LANES, channel .. ':t', channel .. ':b')
 local answer = {tonumber(queued[1] or 0) + tonumber(queued[2] or 0)}
 if #found > 0 then
   local guards = call('HMGET', P .. 'guard', unpack(contacts))
-  for index, one in ipairs(found) do
-    answer[#answer + 1] = one[1]
+  for index, e in ipairs(found) do
+    answer[#answer + 1] = e.attempts + 1
     answer[#answer + 1] = guards[index] or ''
-    answer[#answer + 1] = one[2]
-    answer[#answer + 1] = one[3]
+    answer[#answer + 1] = e.since > 0 and e.since or e.first
+    answer[#answer + 1] = string.sub(e.value, e.body)
   end
 end
 return answer

@@ -97,8 +97,13 @@ groups('later', 2, function(at, first, size)
   bump(COUNTS, channel .. ':pending', size / 2)
   bump(DEPTH, channel .. '/' .. ARGV[at + 1], size / 2)
 end)
-for at = from.withdrawn, from.withdrawn + count.withdrawn - 1 do
-  withdraw(ARGV[at])
+if count.withdrawn > 0 then
+  local ids = {}
+  for at = from.withdrawn, from.withdrawn + count.withdrawn - 1 do ids[#ids + 1] = ARGV[at] end
+  learn(ids)
+  for _, id in ipairs(ids) do
+    if known[id] then withdraw(known[id]) end
+  end
 end
 
 local posted = tonumber(meta[5] or 0)

@@ -4,10 +4,10 @@ local function oldest(channel, lane)
   local least = 0
   for _, queue in ipairs(call('LRANGE', P .. 'ring:' .. channel .. ':' .. lane, 0, 63)) do
     local id = call('LINDEX', P .. 'q:' .. queue, 0)
-    local value = id and call('HGET', FX, id)
-    if value then
-      local s = read_state(call('HGET', FXS, id))
-      local first = s.since > 0 and s.since or open(value).first
+    if id then learn({id}) end
+    local e = id and known[id]
+    if e then
+      local first = e.since > 0 and e.since or e.first
       if least == 0 or first < least then least = first end
     end
   end

@@ -1,10 +1,9 @@
 -- Give unmarked claims back to the front of their queues, the first of them foremost. ARGV: id, token for each.
+learn(arguments(1, 2))
 for at = #ARGV - 1, 1, -2 do
-  local id = ARGV[at]
-  local value = call('HGET', FX, id)
-  local s = read_state(value and call('HGET', FXS, id))
-  if value and s.state == 'c' and s.token == ARGV[at + 1] then
-    enqueue(id, open(value), s, true)
+  local e = known[ARGV[at]]
+  if e and e.state == 'c' and e.token == ARGV[at + 1] then
+    enqueue(e, true)
   end
 end
 flush()

@@ -6,38 +6,41 @@ local deadline = now + tonumber(ARGV[1])
 local stopped = {}
 for _, what in ipairs(call('HKEYS', P .. 'stop')) do stopped[what] = true end
 
-local function mark(id, token, consent, default, lane)
-  local value = call('HGET', FX, id)
-  local s = read_state(value and call('HGET', FXS, id))
-  if not value or s.token ~= token or not (s.state == 'c' or s.state == 'm' or s.state == 'r') then
+local ids = arguments(3, 5)
+learn(ids)
+local contacts = {}
+for index, id in ipairs(ids) do contacts[index] = known[id] and known[id].contact or '' end
+local guards = call('HMGET', P .. 'guard', unpack(contacts))
+
+local function mark(index, id, token, consent, default, lane)
+  local e = known[id]
+  if not e or e.token ~= token or not (e.state == 'c' or e.state == 'm' or e.state == 'r') then
     return 'lost'
   end
-  local fx = open(value)
-  if s.state == 'c' then
-    if s.flag then
-      drop(id, fx, s, 'withdrawn')
+  if e.state == 'c' then
+    if e.flag == '1' then
+      drop(e, 'withdrawn')
       return 'withdrawn'
     end
-    if stopped['*'] or stopped['channel:' .. fx.channel] or stopped['map:' .. fx.map] then
-      enqueue(id, fx, s, true)
+    if stopped['*'] or stopped['channel:' .. e.queue.channel] or stopped['map:' .. e.queue.map] then
+      enqueue(e, true)
       return 'stopped'
     end
-    local why = refusal(call('HGET', P .. 'guard', fx.contact) or '', consent, default, lane == 't')
+    local why = refusal(guards[index] or '', consent, default, lane == 't')
     if why ~= '' then
-      drop(id, fx, s, 'suppressed')
+      drop(e, 'suppressed')
       return why
     end
-    s.state = ARGV[2]
+    e.state = ARGV[2]
   end
-  s.deadline = deadline
-  call('HSET', FXS, id, state_text(s))
-  call('ZADD', P .. 'lease:' .. fx.channel, deadline, id)
+  hold(e, e.state, deadline)
   return ''
 end
 
 local answers = {}
-for at = 3, #ARGV, 5 do
-  answers[#answers + 1] = mark(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+for index, id in ipairs(ids) do
+  local at = 3 + (index - 1) * 5
+  answers[index] = mark(index, id, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
 end
 flush()
 return answers

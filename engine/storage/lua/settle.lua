@@ -11,32 +11,25 @@ local LEGAL = {
 LEGAL.r = LEGAL.m
 local now, listed_max = clock(), tonumber(ARGV[2])
 
-local function settle(id, token, state, due, attempted, reason)
-  local value = call('HGET', FX, id)
-  local s = read_state(value and call('HGET', FXS, id))
-  if not value or s.token ~= token or not (LEGAL[s.state] and LEGAL[s.state][state]) then
+local function settle(e, token, state, due, attempted, reason)
+  if not e or e.token ~= token or not (LEGAL[e.state] and LEGAL[e.state][state]) then
     return 0
   end
-  local fx = open(value)
   if GONE[state] then
-    drop(id, fx, s, state)
+    drop(e, state)
     return 1
   end
-  if attempted then s.attempts = s.attempts + 1 end
-  s.reason = reason
+  if attempted then e.attempts = e.attempts + 1 end
+  e.reason = reason
   if state == 'unknown' then
-    enlist(id, fx, s, 'u', now, listed_max)
+    enlist(e, 'u', now, listed_max)
   elseif state == 'dead' then
-    s.token = '-'
-    enlist(id, fx, s, 'x', now, listed_max)
-  elseif s.flag then
-    drop(id, fx, s, 'withdrawn')
+    e.token = '-'
+    enlist(e, 'x', now, listed_max)
+  elseif e.flag == '1' then
+    drop(e, 'withdrawn')
   else
-    unlist(id, fx, s.state)
-    recount(fx, GAUGE[s.state], 'pending')
-    s.state, s.token, s.deadline = 'd', '-', tonumber(due)
-    call('HSET', FXS, id, state_text(s))
-    call('ZADD', P .. 'later:' .. fx.channel, due, id)
+    defer(e, due)
   end
   return 1
 end
@@ -49,9 +42,10 @@ if wanted and not has_room(tonumber(ARGV[1])) then
   return redis.error_reply('FULL the log of this partition has no room for outcomes')
 end
 
+learn(arguments(3, 7))
 local answers, reports = {}, {}
 for at = 3, #ARGV, 7 do
-  local done = settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] == '1', ARGV[at + 5])
+  local done = settle(known[ARGV[at]], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] == '1', ARGV[at + 5])
   answers[#answers + 1] = done
   if done == 1 and ARGV[at + 6] ~= '' then
     reports[#reports + 1] = ARGV[at + 6]
