@@ -325,6 +325,11 @@ async def test_aiosmtpd_reads_the_same_message() -> None:
     assert message_from_bytes(envelope.content, policy=policy.default)["Subject"] == "Gr\u00fc\u00dfe"
 
 
+async def test_without_a_signing_secret_there_is_no_email() -> None:
+    with pytest.raises(InvalidConfig, match="signing_secret"):
+        make_provider("email", {"provider": "smtp", "host": "127.0.0.1"}, House(config=Config(), clock=lambda: 0), {})
+
+
 @pytest.mark.parametrize("test", [test_starttls_and_authentication, test_implicit_tls, test_a_stranger_certificate_is_refused_where_tls_is_demanded])
 def test_tls_on_uvloop(test: Any, certificate: Path) -> None:
     uvloop.run(test(certificate))
@@ -347,6 +352,6 @@ def test_tls_on_uvloop(test: Any, certificate: Path) -> None:
 async def test_settings_that_cannot_work_are_said_without_their_secrets(settings: dict[str, Any], said: str) -> None:
     block = {"provider": "smtp", "host": "127.0.0.1", **settings}
     with pytest.raises(InvalidConfig, match=r"providers\.yaml: email: ") as error:
-        make_provider("email", block, House(config=Config(), clock=lambda: 0), {"PASSWORD": "sw0rdfish"})
+        make_provider("email", block, House(config=Config(), clock=lambda: 0, secret=SECRET), {"PASSWORD": "sw0rdfish"})
     assert said in str(error.value)
     assert "sw0rdfish" not in str(error.value)
