@@ -122,7 +122,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keys_cached_ms: int = 2_000  # so long may a revoked key live
     bad_keys_per_minute_max: int = 30  # per address
     idempotency_ms: int = 24 * 3_600_000
-    simulation_bytes_max: int = 1024 * 1024
+    simulation_bytes_max: int = 1024 * 1024  # of a script over HTTP
+    simulation_ms_max: int = 15_000
+    simulation_memory_bytes_max: int = 2 * 1024**3
 
     # processes
     beat_ms: int = 300  # how often a process says that it lives, and looks whether it was told to stop

@@ -26,6 +26,7 @@ LISTS = {"maps": "map", "sequences": "sequence"}
 TABLES = ("templates", "products", "team", "routers", "fulfillment", "limits", "providers")
 
 Documents = dict[str, Any]
+Check = Callable[[Documents], list[Problem]]
 
 
 class Raced(WayfareError):
@@ -119,26 +120,37 @@ def plain(documents: Mapping[str, Any]) -> Documents:
     return {name: section for name, section in stored.items() if section}
 
 
-def checked(documents: Documents, registry: Registry, config: Config) -> list[Problem]:
+def checked(documents: Documents, registry: Registry, config: Config, more: Check) -> list[Problem]:
     """The warnings; InvalidDocument with every problem where there is an error."""
     problems = problems_of(documents, registry, config)
+    if not any(not problem.warning for problem in problems):
+        problems += more(documents)
     if any(not problem.warning for problem in problems):
         raise InvalidDocument(problems)
     return problems
 
 
 async def publish(
-    workspaces: Workspaces, change: Callable[[Documents], Documents], registry: Registry, config: Config, at_ms: int, *, plan: bool = False
+    workspaces: Workspaces,
+    change: Callable[[Documents], Documents],
+    registry: Registry,
+    config: Config,
+    at_ms: int,
+    *,
+    plan: bool = False,
+    more: Check = lambda _: [],
 ) -> Publication:
     """Publish what `change` makes of the documents in force, or only tell (`plan`) what would be.
 
-    Raises InvalidDocument, Raced, Unavailable. Where nothing differs nothing is published.
+    `more` finds problems that the engine can't know of (those of providers). Raises InvalidDocument, Raced, Unavailable. Where nothing differs
+    nothing is published.
     """
     for _ in range(TRIES):
         number = await workspaces.newest()
         current = await workspaces.get(number) if number else None
         wanted = change(current.documents if current else {})
-        snapshot, changes, warnings = await asyncio.to_thread(_prepared, current, wanted, registry, config, at_ms)
+        warnings = await asyncio.to_thread(checked, wanted, registry, config, more)
+        snapshot, changes = await asyncio.to_thread(_compiled, current, wanted, registry, config, at_ms)
         if plan or not changes:
             return Publication(number=number, published=False, changes=changes, warnings=warnings)
         if await workspaces.publish(snapshot, number):
@@ -146,9 +158,8 @@ async def publish(
     raise Raced("others published meanwhile; try again")
 
 
-def _prepared(current: Snapshot | None, wanted: Documents, registry: Registry, config: Config, at_ms: int) -> tuple[Snapshot, list[Change], list[Problem]]:
-    warnings = checked(wanted, registry, config)
+def _compiled(current: Snapshot | None, wanted: Documents, registry: Registry, config: Config, at_ms: int) -> tuple[Snapshot, list[Change]]:
     snapshot, changes = next_snapshot(current, plain(wanted), at_ms)
     # Once more as a shard will do it, from what is stored and with the older versions: a snapshot that no shard can load must not exist.
     compile_workspace(snapshot.documents, registry, config, number=snapshot.number, versions=snapshot.versions)
-    return snapshot, changes, warnings
+    return snapshot, changes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from prometheus_client import Counter
@@ -42,6 +43,7 @@ class Services:
         self.keys = Keys(directory, config)
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
+        self.simulating = asyncio.Lock()
         self._accepted: dict[str, Counter] = {}
 
     def count_accepted(self, source: str, items: int) -> None:

@@ -1,49 +1,35 @@
 """`POST /v1/simulate`: a script on the production step code, with a virtual clock. Nothing here touches a contact.
 
-One simulation at a time, in a thread; others are told to wait. A script brings its documents inline or runs on what is published.
+One simulation at a time for each gateway; others are told to wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
-from actions.registry import detail_of
-from engine.core.errors import InvalidDocument, Problem
-from engine.publish import LISTS, TABLES, Documents
-from engine.simulator import simulate
-from gateway.documents import KINDS, read_mapping
-from gateway.problems import busy
+from gateway.bodies import LINES, type_of
+from gateway.documents import KINDS
+from gateway.problems import Refusal, busy
 from gateway.routing import Call, Route
-from gateway.services import Services
-
-running = asyncio.Semaphore(1)
+from gateway.simulation import Order, simulate_aside
 
 
 async def post_simulate(call: Call) -> web.Response:
     """Run a script; the lines as NDJSON, as `wayfare simulate --format jsonl` prints them."""
-    script = await read_mapping(call, "script", call.services.config.simulation_bytes_max)
-    if "workspace" in script:
-        raise InvalidDocument([Problem(file="script", message="`workspace` names a folder, which a server does not read", remedy="write the documents inline")])
-    if not any(section in script for section in (*LISTS, *TABLES)):
-        snapshot = await call.services.published.newest()
-        script = {**(snapshot.documents if snapshot else {}), **script}
-    if running.locked():
+    services, kind = call.services, type_of(call.request)
+    if kind == LINES:
+        raise Refusal("unsupported-type", "Send application/json or application/yaml.")
+    if services.simulating.locked():
         raise busy("Another simulation is running.", 1000)
-    async with running:
-        lines = await asyncio.to_thread(_run, script, call.services)
+    async with services.simulating, services.bodies.read(call.request) as body:
+        if len(body) > services.config.simulation_bytes_max:
+            raise Refusal("too-large", f"A script may have {services.config.simulation_bytes_max} bytes.")
+        snapshot = await services.published.newest()
+        order = Order(body, kind, snapshot.documents if snapshot else {}, services.config)
+        lines = await asyncio.to_thread(simulate_aside, order)
     return web.Response(body=lines, content_type="application/x-ndjson")
-
-
-def _run(script: dict[str, Any], services: Services) -> bytes:
-    return msgspec.json.Encoder().encode_lines(simulate(script, services.registry, detail_of, _no_folder).lines)
-
-
-def _no_folder(_path: str) -> Documents:
-    raise InvalidDocument([Problem(file="script", message="a server reads no folders")])
 
 
 ROUTES = [

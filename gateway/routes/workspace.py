@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from engine.publish import Publication, publish
-from gateway.documents import KINDS, read_mapping
+from engine.publish import Publication
+from gateway.documents import KINDS, published, read_mapping
 from gateway.problems import Refusal
 from gateway.routing import Call, Route, json_answer
 
@@ -15,7 +15,7 @@ async def put_workspace(call: Call) -> web.Response:
     documents = await read_mapping(call, "workspace")
     services = call.services
     plan = "plan" in call.request.query and call.query("plan") not in ("0", "false")
-    done = await publish(services.workspaces, lambda _: documents, services.registry, services.config, services.clock(), plan=plan)
+    done = await published(services, lambda _: documents, plan=plan)
     if done.published:
         await call.audit("publish workspace", number=done.number, changes=len(done.changes))
     return json_answer(done)

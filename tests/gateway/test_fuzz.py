@@ -66,7 +66,7 @@ def test_any_brackets(text):
 
 async def test_any_request(gateway):
     paths = [("POST", "/v1/events"), ("POST", "/v1/contacts"), ("PUT", "/v1/workspace"), ("PUT", "/v1/maps/m"), ("POST", "/v1/maps/m/contacts")]
-    paths += [("POST", "/v1/simulate"), ("POST", "/v1/tasks/t/complete"), ("POST", "/v1/dead-letters/replay"), ("POST", "/v1/unknown/resolve")]
+    paths += [("POST", "/v1/tasks/t/complete"), ("POST", "/v1/dead-letters/replay"), ("POST", "/v1/unknown/resolve")]
     paths += [("POST", "/v1/stop-sending"), ("DELETE", "/v1/maps/m/contacts"), ("DELETE", "/v1/contacts/%ff%00"), ("GET", "/v1/contacts/%00")]
     deep = b"[" * 10_000 + b"]" * 10_000
     bodies = [b"", b"null", b"[]", b"{}", b"1", b'"x"', b"\xff\xfe{}", deep, b'{"a":' * 5_000 + b"1" + b"}" * 5_000, b"[" * 300_000, b'{"maps":[{"map":1}]}']

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import msgspec
 import pytest
 
 from engine.codec import encode
@@ -162,3 +165,27 @@ async def test_always_being_slower_is_a_conflict(gateway):
 
     gateway.services.workspaces.publish = never
     assert (await gateway.call("PUT", "/v1/workspace", {"maps": [WELCOME]})).status == 409
+
+
+async def test_a_script_that_never_ends_is_given_up(gateway):
+    gateway.services.config = msgspec.structs.replace(gateway.config, simulation_ms_max=3_000)
+    path = [{"id": "again", "wait": "1s"}, {"go_to": "again"}]
+    script = {
+        "maps": [{**WELCOME, "path": path}],
+        "start": "2026-01-05T09:00:00Z",
+        "until": "36500d",
+        "script": [{"at": "0s", "contact": "ann", "event": "order.placed"}],
+    }
+    first = asyncio.create_task(gateway.call("POST", "/v1/simulate", script))
+    while not gateway.services.simulating.locked():  # noqa: ASYNC110 -- nobody tells when a lock is taken
+        await asyncio.sleep(0.001)
+    assert (await gateway.call("POST", "/v1/simulate", script)).status == 429
+    assert (await gateway.client.get("/livez")).status == 200
+    answer = await first
+    assert (answer.status, "more time" in await answer.text()) == (422, True)
+
+
+@pytest.mark.parametrize("body", [b"7", b"a: [b", b"[1]", b"\xff", b'{"script":[{}],"start":1}', b"[" * 50_000])
+async def test_a_script_that_is_none_is_told(gateway, body):
+    for kind in ("application/json", "application/yaml"):
+        assert 400 <= (await gateway.call("POST", "/v1/simulate", body, headers={"Content-Type": kind})).status < 500
