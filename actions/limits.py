@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from engine.core.errors import InvalidConfig
+from engine.core.errors import InvalidConfig, Problem
 from engine.ports import Budget
 
 GRANT_MS = 1_000
@@ -69,6 +69,25 @@ def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
     except (ZoneInfoNotFoundError, ValueError):
         raise InvalidConfig(f"limits.yaml: unknown time zone {timezone!r}") from None
     return Limits(channel, rates, days, mode == "at_most_once", timezone, dict(document.get("default_consent") or {}))
+
+
+def limit_problems(document: Mapping[str, Any], file: str = "limits.yaml") -> list[Problem]:
+    """What is wrong with the rates and delivery modes of limits.yaml, entry by entry, before it is published."""
+    entries: list[tuple[str, object, Any]] = []
+    for key in ("rates", "delivery"):
+        found = document.get(key) or {}
+        if not isinstance(found, Mapping):
+            return [Problem(file=file, line=getattr(document, "lines", {}).get(key, 0), place=key, message="must be a mapping")]
+        entries += [(key, name, value) for name, value in found.items()]
+    problems = []
+    for key, name, value in entries:
+        channel = str(name).partition("/")[0].partition(":")[0]
+        try:
+            read_limits({key: {name: value}}, channel)
+        except InvalidConfig as error:
+            line = getattr(document[key], "lines", {}).get(name, 0)
+            problems.append(Problem(file=file, line=line, place=f"{key}.{name}", message=str(error).removeprefix("limits.yaml: ")))
+    return problems
 
 
 def parse_rate(name: object, value: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actions.limits import Limits, read_limits
+from actions.limits import Limits, limit_problems, read_limits
 from engine.core.errors import InvalidConfig
 from tests.actions.pool_bench import Bench, Told, fine
 
@@ -41,6 +41,14 @@ def test_each_channel_reads_its_part() -> None:
 def test_what_cannot_be_read_names_its_entry(document: dict[str, object]) -> None:
     with pytest.raises(InvalidConfig, match=r"limits\.yaml"):
         read_limits(document, "email")
+
+
+def test_every_bad_entry_is_named_before_it_is_published() -> None:
+    problems = limit_problems({"rates": {"email": "500/s", "sms": "fast", "sms/day": "x"}, "delivery": {"email": "once", "webhook": "at_least_once"}})
+    assert [problem.place for problem in problems] == ["rates.sms", "rates.sms/day", "delivery.email"]
+    assert [problem.place for problem in limit_problems({"rates": []})] == []
+    assert [problem.place for problem in limit_problems({"rates": ["email"]})] == ["rates"]
+    assert not limit_problems(DOCUMENT)
 
 
 def test_a_day_ends_at_local_midnight() -> None:
