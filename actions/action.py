@@ -15,7 +15,7 @@ import msgspec
 from actions.messages import Message
 from engine.core.action_kind import Act, Site
 from engine.core.documents import suggest
-from engine.core.effects import Effect
+from engine.core.effects import TRANSACTIONAL, Effect
 from engine.core.names import shown
 from engine.core.templates import Templates
 
@@ -28,6 +28,8 @@ _WORDS = {
     "`object`": "a mapping",
     "`null`": "nothing",
 }
+
+_SHOWN_AS = {"sender": "from"}  # `from` cannot be the name of a field
 
 
 class Rendering(Protocol):
@@ -87,10 +89,12 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def detail(cls, effect: Effect, workspace: Rendering) -> dict[str, Any]:
         """The rendered parameters, as a person is shown them: without secrets, without what is empty."""
-        shown_as = {"sender": "from"}
         rendered = msgspec.to_builtins(cls.render(effect, workspace))
-        detail = {shown_as.get(name, name): value for name, value in rendered.items() if value not in ("", {}, False)}
-        return {"template": effect.params["template"], **detail} if "template" in effect.params else detail
+        detail = {"template": effect.params["template"]} if "template" in effect.params else {}
+        if effect.consent and effect.lane == TRANSACTIONAL:
+            detail["transactional"] = True
+        detail.update({_SHOWN_AS.get(name, name): value for name, value in rendered.items() if value not in ("", {}) and name != "promotional"})
+        return detail
 
 
 def _has(fields: Mapping[str, Any]) -> str:
@@ -102,10 +106,21 @@ def _fault(raw: Any, expected: Any, message: str) -> tuple[str, str]:
     if get_origin(expected) is Literal:
         choices = [str(choice) for choice in get_args(expected)]
         return f"must be one of {', '.join(choices)}, not {shown(raw)}", suggest(raw, choices) if isinstance(raw, str) else ""
-    what, _, place = message.partition(" - at ")
+    if get_origin(expected) in {list, dict} and isinstance(raw, get_origin(expected)):
+        return _fault_inside(raw, get_args(expected)[-1])
+    what = message.partition(" - at ")[0]
     for word, plain in _WORDS.items():
         what = what.replace(word, plain)
-    inside = f" in {place.strip('`').removeprefix('$.').removeprefix('$')}" if place else ""
     if what.startswith("Expected text, got") and not isinstance(raw, dict | list):
         return f"must be text, not {shown(raw)}", f'quote it: "{raw}"' if isinstance(raw, int | float) else ""
-    return f"is wrong{inside}: {what[:1].lower()}{what[1:]}", "write a list: `[…]`" if "a list" in what.partition(",")[0] else ""
+    return f"is wrong: {what[:1].lower()}{what[1:]}", "write a list: `[…]`" if "a list" in what.partition(",")[0] else ""
+
+
+def _fault_inside(raw: dict[str, Any] | list[Any], expected: Any) -> tuple[str, str]:
+    for item in raw.values() if isinstance(raw, dict) else raw:
+        try:
+            msgspec.convert(item, expected)
+        except msgspec.ValidationError as error:
+            message, remedy = _fault(item, expected, str(error))
+            return f"has an item that {message}", remedy
+    return "has a key that is not text", ""
