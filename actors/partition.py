@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
-import structlog
-
 from actors.dedupe import DedupeWindow, dedupe_key
 from actors.residency import Residency
 from engine.codec import decode_any, encode
@@ -18,14 +16,16 @@ from engine.config import Config
 from engine.core.contact import FORMAT, Contact, due_of
 from engine.core.effects import Changes, Post
 from engine.core.errors import Unavailable, UnreadableBatch, WayfareError
-from engine.core.records import Command, Erase, Event, Posted, Record, UseSnapshot
+from engine.core.records import Command, Erase, Event, Posted, Record, Update, UseSnapshot
 from engine.core.routers import route
 from engine.core.step import is_blank, step
 from engine.core.workspace import Workspace
+from engine.logs import logger
 from engine.ports import Commit, LogBatch, PartitionState
 
-log = structlog.get_logger(__name__)
+log = logger("shard")
 
+Repeatable = Event | Update | Command | Erase  # what senders may repeat; the rest is numbered by its source
 ENTITY = "\x00"  # before an entity's key among the checkpoints; no contact id may hold it
 
 
@@ -35,6 +35,14 @@ class StepFailedError(WayfareError):
     def __init__(self, key: int | str, record: Record | None, reason: str) -> None:
         super().__init__(reason)
         self.key, self.record, self.reason = key, record, reason
+
+
+class OversizedError(WayfareError):
+    """Contacts outgrew their bound in a batch: it is stepped again and they are weighed after each record, to find the one that did it."""
+
+    def __init__(self, contacts: set[str]) -> None:
+        super().__init__("contacts over contact_bytes_max")
+        self.contacts = contacts
 
 
 class Partition:
@@ -54,6 +62,7 @@ class Partition:
         self.workspace = workspace_of(state.snapshot)
         self._suspects: dict[int | str, str] = {}  # failed once: key → reason
         self._aside: dict[int | str, tuple[int, bytes, str]] = {}
+        self._weighed: set[str] = set()
         self._begin()
 
     def wants(self, batches: Iterable[LogBatch], contacts: Iterable[str]) -> list[str]:
@@ -83,6 +92,8 @@ class Partition:
                 return self._step(batches, due, now_ms, full, released or {})
             except StepFailedError as failure:
                 self._suspect(failure)
+            except OversizedError as found:
+                self._weighed |= found.contacts
 
     def skip(self, bad: UnreadableBatch) -> Commit:
         """Set a whole entry aside that cannot be decoded, and go on behind it."""
@@ -108,6 +119,7 @@ class Partition:
         self.residency.shrink()
         self._suspects.clear()
         self._aside.clear()
+        self._weighed.clear()
         self._begin()
 
     def _begin(self) -> None:
@@ -149,7 +161,10 @@ class Partition:
         if applied:
             self._changes.count("records", applied)
         commit = self._commit(offset, now, due, released)
-        self._check_sizes(commit, batches)
+        bound = self.config.contact_bytes_max
+        oversized = {contact for contact, value in commit.contacts.items() if value is not None and len(value) > bound}
+        if oversized:
+            raise OversizedError(oversized)
         return commit
 
     def _apply_batch(self, batch: LogBatch, now: int, full: Set[str]) -> int:
@@ -158,7 +173,7 @@ class Partition:
         for offset, record in enumerate(batch.records, batch.first):
             if offset < self.offset or (aside and offset in aside):
                 continue
-            if type(record) is Event and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):
+            if isinstance(record, Repeatable) and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):
                 self._changes.count("duplicates")
                 continue
             self._guarded(offset, record, offset, now, full)
@@ -174,25 +189,30 @@ class Partition:
             raise StepFailedError(key, record, f"{type(error).__name__}: {error}") from error
 
     def _apply(self, record: Record, offset: int, now: int, full: Set[str]) -> None:
-        kind = type(record)
-        if kind is UseSnapshot:
-            self._stepping = self._workspace_of(record.number)  # type: ignore[union-attr]
+        if isinstance(record, UseSnapshot):
+            self._stepping = self._workspace_of(record.number)
             return
-        if kind is Posted:
-            if record.seq <= max(self._new_marks.get(record.source, 0), self.marks.get(record.source, 0)):  # type: ignore[union-attr]
+        if isinstance(record, Posted):
+            if not self._first_time(record):
                 return
-            self._new_marks[record.source] = record.seq  # type: ignore[union-attr]
-            if record.kind == "route":  # type: ignore[union-attr]
-                self._route(record)  # type: ignore[arg-type]
+            if record.kind == "route":
+                self._route(record)
                 return
-        elif kind is not Event and getattr(record, "id", "") and not self.dedupe.add(dedupe_key(record.contact, record.id)):  # type: ignore[union-attr]
-            self._changes.count("duplicates")
-            return
-        contact = self._touched.get(record.contact) or self._take(record.contact, offset, kind is Erase)
+        contact = self._touched.get(record.contact) or self._take(record.contact, offset, only_known=isinstance(record, Erase))
         if contact is not None:
             step(contact, record, now, self._stepping, self._changes, full)
+            if self._weighed and record.contact in self._weighed:
+                self._check_size(contact)
 
-    def _take(self, contact_id: str, offset: int, only_known: bool) -> Contact | None:
+    def _first_time(self, record: Posted) -> bool:
+        """Whether a posted record is new: its source's numbers rise, so the highest one seen tells."""
+        highest = self._new_marks.get(record.source) or self.marks.get(record.source, 0)
+        if record.seq <= highest:
+            return False
+        self._new_marks[record.source] = record.seq
+        return True
+
+    def _take(self, contact_id: str, offset: int, *, only_known: bool) -> Contact | None:
         contact = self.residency.get(contact_id)
         if contact is None:
             if only_known:
@@ -210,6 +230,8 @@ class Partition:
         contact.indexed = 0
         try:
             step(contact, None, now, self._stepping, self._changes, full)
+            if contact_id in self._weighed:
+                self._check_size(contact)
         except Unavailable:
             raise
         except Exception as error:
@@ -254,17 +276,10 @@ class Partition:
             commit.contacts[key] = encode(turns)
         return commit
 
-    def _check_sizes(self, commit: Commit, batches: Sequence[LogBatch]) -> None:
-        """A contact over `contact_bytes_max` goes back, without the last record that made it grow."""
-        bound = self.config.contact_bytes_max
-        for contact_id, value in commit.contacts.items():
-            if value is not None and len(value) > bound:
-                reason = f"contact would take {len(value)} bytes, over contact_bytes_max ({bound})"
-                for batch in reversed(batches):
-                    for offset, record in reversed(list(enumerate(batch.records, batch.first))):
-                        if record.contact == contact_id and offset >= self.offset and offset not in self._aside:
-                            raise StepFailedError(offset, record, reason)
-                raise StepFailedError(contact_id, None, reason)
+    def _check_size(self, contact: Contact) -> None:
+        size, bound = len(encode(contact)), self.config.contact_bytes_max
+        if size > bound:
+            raise WayfareError(f"the contact would take {size} bytes, over contact_bytes_max ({bound})")
 
     def _checkpoint(self, contact_id: str, contact: Contact, fired: bool, commit: Commit) -> None:
         if is_blank(contact):

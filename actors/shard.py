@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-import structlog
-
 from actors.partition import Partition
 from engine.config import Config
 from engine.core.effects import Post
@@ -23,9 +21,10 @@ from engine.core.errors import DamagedLog, Fenced, Unavailable, UnreadableBatch,
 from engine.core.partitioning import partition_of
 from engine.core.records import Posted, Record, UseSnapshot
 from engine.core.workspace import Workspace
+from engine.logs import logger
 from engine.ports import Commit, CommitStore, EventLog, Lease, Leases, LogBatch, SnapshotSource
 
-log = structlog.get_logger(__name__)
+log = logger("shard")
 
 FULL_REFRESH_S = 0.05  # how often the outbox's depth is asked for, while it matters
 RETRY_S = 0.05  # pause before storage that is away is asked again
@@ -169,7 +168,7 @@ class Shard:
             self._commit([(owned, owned.partition.skip(bad))])
             return True
         except DamagedLog as damaged:
-            log.error("log damaged", partition=damaged.partition, error=str(damaged))
+            log.exception("log damaged", partition=damaged.partition, error=str(damaged))
             self._drop(damaged.partition, "log damaged")
             return False
         work = self._plan(read.batches, read.now_ms)
@@ -252,7 +251,7 @@ class Shard:
                 self._drop(number, f"fenced: {fenced}")
                 continue
             except WayfareError as error:  # refused by storage: start again from what stands there, when the lease is free again
-                log.error("commit refused", partition=number, error=str(error))
+                log.exception("commit refused", partition=number, error=str(error))
                 self._drop(number, "commit refused")
                 continue
             owned.partition.confirm(commit)
