@@ -38,8 +38,9 @@ class Place:
         step = f"[{key}]" if isinstance(key, int) else str(key)
         joint = "" if isinstance(key, int) else (" " if self.path.endswith(":") else ".")
         raw = self.raw.get(key) if isinstance(self.raw, dict) else self.raw[key]
-        # What an alias repeats is reported where it is used, not where it is written.
-        return Place(raw, self.problems, path=f"{self.path}{joint}{step}", file=file_of(raw) or self.file, line=line_of(self.raw, key) or line_of(raw) or self.line)
+        # The key's own line comes first: what an alias repeats is reported where it is used.
+        line = line_of(self.raw, key) or line_of(raw) or self.line
+        return Place(raw, self.problems, path=f"{self.path}{joint}{step}", file=file_of(raw) or self.file, line=line)
 
     def has(self, key: str) -> bool:
         """Whether a mapping has this key (even with nothing behind it)."""
