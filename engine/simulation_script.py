@@ -64,9 +64,7 @@ def read_script(raw: Mapping[str, Any], read_workspace: Callable[[str], Mapping[
     if problems:
         raise InvalidDocument(problems)
     assert start is not None
-    return Script(
-        documents=documents, start_ms=start, until_ms=start + until, entries=sorted(entries, key=lambda entry: entry.at_ms), expect=raw.get("expect")
-    )
+    return Script(documents=documents, start_ms=start, until_ms=start + until, entries=sorted(entries, key=lambda entry: entry.at_ms), expect=raw.get("expect"))
 
 
 class _Entries:

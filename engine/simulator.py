@@ -260,5 +260,3 @@ def status_of(enrollment: Enrollment) -> str:
     if PARKED in states:
         return "parked"
     return "resting" if states == {RESTING} else "active"
-
-

@@ -93,8 +93,7 @@ class _Compiler:
         made.ids = [element.id for element in found]
         made.index = self.graph.index
         made.words = [word_of(element) for element in found]
-        made.ins = [f"el:{made.id}:{name}:in" for name in made.ids]
-        made.outs = [f"el:{made.id}:{name}:out" for name in made.ids]
+        made.name_counters()
         for at, element in enumerate(found):
             late = isinstance(element, WaitFor | Goal)
             made.after[at] = self.graph.starts[at][-1] if late else self.graph.follows[at]

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from engine.core.turn import CoreTurn
     from engine.core.values import Getter
 
-    Run = Callable[[CoreTurn], int]
+    Run = Callable[[Any], int]  # takes the CoreTurn
     Calendar = Callable[[CoreTurn], tuple[int, str]]
 
 STOP = -1
+
+COUNTED = ("entered", "active", "resting", "exited", "removed", "replaced", "merged", "erased")
+ENTERED, ACTIVE, RESTED = range(3)
 
 PRINCIPAL = {
     "added": "map",
@@ -132,11 +135,18 @@ class CompiledMap:
         self.remembers = False  # whether `past` must know who was here
         self.project: Callable[[Mapping[str, Any]], dict[str, Any] | None] = lambda data: None
         self.reads_entry = False
-        self.ins: list[str] = []
-        self.outs: list[str] = []
-        prefix = f"map:{map_id}:"
-        self.entered, self.active, self.resting, self.ignored = f"{prefix}entered", f"{prefix}active", f"{prefix}resting", f"{prefix}ignored:"
-        self.left = {how: f"{prefix}{how}" for how in ("exited", "removed", "replaced", "merged", "erased")}
+        # Counters are counted in an array for each map and batch (`CoreTurn.tally`); `counters` names its places.
+        self.counters: list[str] = [f"map:{map_id}:{what}" for what in COUNTED]
+        self.ins: list[int] = []
+        self.outs: list[int] = []
+        self.ignored = f"map:{map_id}:ignored:"
+
+    def name_counters(self) -> None:
+        """Give each element its two counters, once all ids are known."""
+        for name in self.ids:
+            self.ins.append(len(self.counters))
+            self.outs.append(len(self.counters) + 1)
+            self.counters += [f"el:{self.id}:{name}:in", f"el:{self.id}:{name}:out"]
 
     def hears(self, event: str) -> Listeners:
         """The listeners of an event, made where there are none yet."""

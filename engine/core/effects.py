@@ -67,7 +67,7 @@ class Journal(Protocol):
 class Changes:
     """What the steps of one batch decided, for one partition. Steps append; the commit writes and makes a new one."""
 
-    __slots__ = ("counters", "effects", "guard", "journal", "parked", "posts", "rows", "turn", "withdrawn")
+    __slots__ = ("_counters", "effects", "guard", "journal", "parked", "posts", "rows", "turn", "withdrawn")
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.effects: list[Effect] = []
@@ -75,14 +75,21 @@ class Changes:
         self.posts: list[Post] = []
         self.rows: list[Row] = []
         self.guard: dict[str, str] = {}  # contact → consent marks, "" where the contact has none (see guard.py)
-        self.counters: dict[str, int] = {}  # name → difference
+        self._counters: dict[str, int] = {}
         self.parked: list[tuple[str, str]] = []  # ("channel/dest", contact), to be released in order
         self.journal = journal
         self.turn: Any = None  # the step's workbench, made by the first step and used again by the others
 
+    @property
+    def counters(self) -> dict[str, int]:
+        """Name → difference. Steps count in arrays of their turn; asking folds them in."""
+        if self.turn is not None:
+            self.turn.tally_up()
+        return self._counters
+
     def count(self, name: str, difference: int = 1) -> None:
         """Add to a counter; the commit adds it to the partition's."""
-        self.counters[name] = self.counters.get(name, 0) + difference
+        self._counters[name] = self._counters.get(name, 0) + difference
 
 
 def effect_id(contact: str, born: int, enrollment: int, hop: int, ordinal: int) -> str:

@@ -121,15 +121,16 @@ def fork(starts: Sequence[int]) -> Run:
 
     def run(turn: CoreTurn) -> int:
         enrollment, first, owner = turn.enrollment, turn.position, turn.map
-        turn.changes.count(owner.outs[first.at])
+        tally = turn.tally(owner)
+        tally[owner.outs[first.at]] += 1
         first.at = starts[0]
-        turn.changes.count(owner.ins[starts[0]])
+        tally[owner.ins[starts[0]]] += 1
         turn.queue.append((enrollment, first))
         for start in starts[1:]:
             enrollment.placed = max(enrollment.placed, 1) + 1
             position = Position(enrollment.placed, start)
             enrollment.positions.append(position)
-            turn.changes.count(owner.ins[start])
+            tally[owner.ins[start]] += 1
             turn.queue.append((enrollment, position))
         return STOP
 

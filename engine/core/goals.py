@@ -27,7 +27,11 @@ def hear(turn: CoreTurn, heard: list[tuple[Enrollment, CompiledMap, Listeners]],
             awake.append(item)
     for enrollment, owner, listeners in awake:
         for goal in listeners.goals:
-            if enrollment.positions and goal.test(turn.contact, data, _entry(enrollment), turn.now_ms) and _meet(turn, enrollment, owner, goal, name, data, once):
+            if (
+                enrollment.positions
+                and goal.test(turn.contact, data, _entry(enrollment), turn.now_ms)
+                and _meet(turn, enrollment, owner, goal, name, data, once)
+            ):
                 moved.add(enrollment.number)
     for enrollment, owner, listeners in awake:
         for wait in listeners.waits.values():
@@ -85,8 +89,9 @@ def _meet(turn: CoreTurn, enrollment: Enrollment, owner: CompiledMap, goal: Goal
     withdraw(turn, enrollment, numbers)
     replace_event(turn, enrollment, owner, data)
     once.add(id(first))
-    turn.changes.count(owner.ins[goal.at])
-    turn.changes.count(owner.outs[goal.at])
+    tally = turn.tally(owner)
+    tally[owner.ins[goal.at]] += 1
+    tally[owner.outs[goal.at]] += 1
     turn.go(enrollment, first, goal.next)
     for number, child in calls:
         remove_child(turn, enrollment, number, child)

@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from engine.core.compiled import ACTIVE, COUNTED, RESTED
 from engine.core.contact import CALLING, RESTING, RUNNING, Enrollment, Position
 from engine.core.effects import effect_id
 
 if TYPE_CHECKING:
     from engine.core.turn import CoreTurn
 
+LEFT = {how: place for place, how in enumerate(COUNTED)}
 GONE = -1  # the state of a position that was dropped; never in a checkpoint
 SENT_MAX = 32  # promotional effects that an enrollment remembers, for withdrawing them
 
 
 def is_resting(enrollment: Enrollment) -> bool:
     """Whether every position rests on an `end`."""
-    return all(position.state == RESTING for position in enrollment.positions)
+    for position in enrollment.positions:  # noqa: SIM110  # asked at every entry, and a generator costs three times as much
+        if position.state != RESTING:
+            return False
+    return True
 
 
 def rest(turn: CoreTurn) -> None:
@@ -49,10 +54,9 @@ def _settle(turn: CoreTurn, enrollment: Enrollment) -> None:
     for position in enrollment.positions:
         if position.state != RESTING:
             return
-    owner = turn.workspace.map_of(enrollment)
-    count = turn.changes.count
-    count(owner.active, -1)
-    count(owner.resting)
+    tally = turn.tally(turn.workspace.map_of(enrollment))
+    tally[ACTIVE] -= 1
+    tally[RESTED] += 1
     if enrollment.awaited:
         let_go(turn, enrollment)
 
@@ -60,14 +64,15 @@ def _settle(turn: CoreTurn, enrollment: Enrollment) -> None:
 def rouse(turn: CoreTurn, enrollment: Enrollment) -> None:
     """A resting enrollment is about to move on: it counts as active again."""
     if is_resting(enrollment):
-        owner = turn.workspace.map_of(enrollment)
-        turn.changes.count(owner.resting, -1)
-        turn.changes.count(owner.active)
+        tally = turn.tally(turn.workspace.map_of(enrollment))
+        tally[RESTED] -= 1
+        tally[ACTIVE] += 1
 
 
 def drop(turn: CoreTurn, enrollment: Enrollment, position: Position) -> None:
     """Take one position out of an enrollment."""
-    turn.changes.count(turn.workspace.map_of(enrollment).outs[position.at])
+    owner = turn.workspace.map_of(enrollment)
+    turn.tally(owner)[owner.outs[position.at]] += 1
     enrollment.positions = [other for other in enrollment.positions if other is not position]
     if position is turn.position:
         turn.halted = True
@@ -77,22 +82,20 @@ def drop(turn: CoreTurn, enrollment: Enrollment, position: Position) -> None:
 def end(turn: CoreTurn, enrollment: Enrollment, how: str, successor: Enrollment | None = None) -> None:
     """End an enrollment: `how` is exited, removed, replaced, merged or erased. A `successor` takes over who holds on it."""
     contact, owner = turn.contact, turn.workspace.map_of(enrollment)
-    counters = turn.counters
-    state = owner.resting if enrollment.positions and is_resting(enrollment) else owner.active
-    counters[state] = counters.get(state, 0) - 1
-    state = owner.left[how]
-    counters[state] = counters.get(state, 0) + 1
-    held = []
+    tally = turn.tally(owner)
+    tally[RESTED if enrollment.positions and is_resting(enrollment) else ACTIVE] -= 1
+    tally[LEFT[how]] += 1
+    held: list[tuple[int, int]] = []
     for position in enrollment.positions:
-        name = owner.outs[position.at]
-        counters[name] = counters.get(name, 0) + 1
+        tally[owner.outs[position.at]] += 1
         if position.state == CALLING:
             held.append((position.number, position.ref))
         if position is turn.position:
             turn.halted = True
         position.state = GONE
     enrollment.positions = []
-    contact.enrollments = [other for other in contact.enrollments if other is not enrollment]
+    others = contact.enrollments
+    contact.enrollments = [other for other in others if other is not enrollment] if len(others) > 1 else []
     if enrollment.awaited:
         let_go(turn, enrollment, successor)
     for number, child in held:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from engine.core.compiled import CompiledMap
 from engine.core.contact import AT_GOAL, CALLING, HOLDING, PARKED, RESTING, RUNNING, WAITING, Enrollment
 from engine.core.errors import Problem
+from engine.core.leaving import rouse
 
 if TYPE_CHECKING:
     from engine.core.turn import CoreTurn
@@ -54,13 +55,13 @@ def follow(turn: CoreTurn) -> None:
 
 def _move(turn: CoreTurn, enrollment: Enrollment, old: CompiledMap, new: CompiledMap) -> None:
     enrollment.version = new.version
-    count = turn.changes.count
+    before, after = turn.tally(old), turn.tally(new)
     for position in enrollment.positions:
         was, name = position.at, old.ids[position.at]
         target = target_of(old, new, was)
-        count(old.outs[was])
+        before[old.outs[was]] += 1
         position.at = 0 if target is None else target
-        count(new.ins[position.at])
+        after[new.ins[position.at]] += 1
         if target is None:
             turn.park(enrollment, position, f"element vanished: {name}")
             continue
@@ -74,8 +75,6 @@ def _move(turn: CoreTurn, enrollment: Enrollment, old: CompiledMap, new: Compile
 
 def _arrive(turn: CoreTurn, enrollment: Enrollment, number: int) -> None:
     """A position came to another element, or its element became something else: it arrives there as if by the path."""
-    from engine.core.leaving import rouse
-
     position = next(position for position in enrollment.positions if position.number == number)
     rouse(turn, enrollment)
     if enrollment.paused_at:

@@ -8,7 +8,7 @@ contact: what cannot be read is None.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -123,7 +123,7 @@ def _shifted(day: datetime, offset_ms: int, minutes: int | None, local: tzinfo) 
 
 
 def _clock(day: date, minutes: int, local: tzinfo) -> int:
-    moved = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)
+    moved = datetime.combine(day, time()) + timedelta(minutes=minutes)
     return int(moved.replace(tzinfo=local).timestamp() * 1000)
 
 

@@ -30,8 +30,9 @@ class LostMap(CompiledMap):
         self.words = _Everywhere("?")
         self.runs = _Everywhere(_park)
         self.after = _Everywhere(STOP)
-        self.ins = _Everywhere(f"el:{map_id}:?:in")
-        self.outs = _Everywhere(f"el:{map_id}:?:out")
+        self.counters += [f"el:{map_id}:?:in", f"el:{map_id}:?:out"]
+        self.ins = _Everywhere(len(self.counters) - 2)
+        self.outs = _Everywhere(len(self.counters) - 1)
 
 
 def _park(turn: CoreTurn) -> int:

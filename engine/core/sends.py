@@ -35,7 +35,7 @@ class Send(NamedTuple):
 def emit(turn: CoreTurn, send: Send) -> bool:
     """Decide an effect; False where it was suppressed, or the position parked because its outbox is full."""
     place = f"{send.channel}/{send.dest}"
-    if turn.full and place in turn.full and send.channel == turn.kind_channel and not turn.ordinal and not turn.halted:
+    if place in turn.full and send.channel == turn.kind_channel and not turn.ordinal and not turn.halted:
         turn.park(turn.enrollment, turn.position, f"channel_full:{place}")
         turn.changes.parked.append((place, turn.contact.id))
         return False

@@ -57,14 +57,14 @@ class Site:
         self.node = node
         self.read_names = reads
         self.zone = around.zone
-        self.default_consent = around.default_consent
+        self.default_consent: Mapping[str, str] = around.default_consent
         self.templates = around.templates
         self.team: Mapping[str, Any] = around.things["team"]
         self.outcomes: dict[str, Act] | None = {}
 
     def problem(self, message: str, *, key: str = "", remedy: str = "") -> None:
         """Report a problem at this place, on the line of one of its keys where that is known."""
-        line = (line_of(self.node, key) if key else 0) or line_of(self.node) or self.line
+        line = (line_of(self.node, key) if key else line_of(self.node)) or self.line
         kind, _, name = self.map_id.rpartition(":")
         place = f"{'sequences' if kind else 'maps'}/{name}: {self.element}".rstrip(": ")
         self.problems.append(Problem(file=file_of(self.node) or self.file or place.partition(":")[0], line=line, place=place, message=message, remedy=remedy))
@@ -72,10 +72,10 @@ class Site:
     def need(self, what: str, name: str, *, key: str = "") -> Mapping[str, Any]:
         """A named thing of the workspace; an empty mapping and a problem where there is none."""
         things = self.around.things[what]
-        if isinstance(name, str) and name in things:
+        if name in things:
             found = things[name]
             return found if isinstance(found, Mapping) else {}
-        self.problem(f'there is no {_SINGULAR[what]} "{str(name)[:100]}"', key=key, remedy=suggest(str(name), things) or _listing(what, things))
+        self.problem(f'there is no {_SINGULAR[what]} "{name[:100]}"', key=key, remedy=suggest(name, things) or _listing(what, things))
         return {}
 
     def text(self, source: str, *, key: str = "") -> Value:
@@ -163,7 +163,7 @@ def prepare(site: Site, kind: str, outer: Site | None = None, key: str = "") -> 
     """The closure of an action of this kind with the parameters at `site`; what does nothing, and a problem, where it cannot be made."""
     found = site.around.registry.get(kind)
     if found is None:
-        (outer or site).problem(f'there is no action "{str(kind)[:100]}"', key=key, remedy=suggest(str(kind), site.around.registry))
+        (outer or site).problem(f'there is no action "{kind[:100]}"', key=key, remedy=suggest(kind, site.around.registry))
         return nothing
     action = found.read(site.node, site)
     return nothing if action is None else action.prepare(site)

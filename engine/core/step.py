@@ -37,7 +37,9 @@ def step(contact: Contact, record: Record | None, now_ms: int, workspace: Worksp
         if workspace.follows:
             live_edit.follow(turn)
             turn.drain()
-        if timers.fire_due(turn):
+        if timers.is_due(contact, now_ms):
+            while timers.fire_next(turn):
+                pass
             turn.begin(contact, now_ms)
     if record is not None:
         apply = _APPLY.get(record.__class__)
@@ -58,6 +60,8 @@ def turn_of(workspace: Workspace, changes: Changes) -> CoreTurn:
     """The turn of this batch; a new one where the workspace changed."""
     turn: CoreTurn | None = changes.turn
     if turn is None or turn.workspace is not workspace:
+        if turn is not None:
+            turn.tally_up()
         turn = changes.turn = CoreTurn(workspace, changes)
     return turn
 
@@ -94,8 +98,12 @@ def _number(value: Any, otherwise: float) -> float:
     return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf") else otherwise
 
 
-def _ends(status: str) -> Callable[[CoreTurn, Mapping[str, Any]], None]:
-    return lambda turn, data: _put_consent(turn, {"email": status})
+def _bounced(turn: CoreTurn, data: Mapping[str, Any]) -> None:
+    _put_consent(turn, {"email": "bounced"})
+
+
+def _complained(turn: CoreTurn, data: Mapping[str, Any]) -> None:
+    _put_consent(turn, {"email": "complained"})
 
 
 def _unsubscribed(turn: CoreTurn, data: Mapping[str, Any]) -> None:
@@ -108,8 +116,8 @@ def _unsubscribed(turn: CoreTurn, data: Mapping[str, Any]) -> None:
 
 _KEPT: dict[str, Callable[[CoreTurn, Mapping[str, Any]], None]] = {
     "purchased": _purchased,
-    "email.bounced": _ends("bounced"),
-    "email.complained": _ends("complained"),
+    "email.bounced": _bounced,
+    "email.complained": _complained,
     "unsubscribed": _unsubscribed,
 }
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.core import dates
-from engine.core.contact import RUNNING, Alarm, Enrollment, Position
+from engine.core.contact import RUNNING, Alarm, Contact, Enrollment, Position
 
 if TYPE_CHECKING:
     from engine.core.turn import CoreTurn
 
 
-def fire_due(turn: CoreTurn) -> bool:
-    """Fire everything that is due by now, each to the end of its queue; whether there was any."""
-    fired = False
-    while fire_next(turn):
-        fired = True
-    return fired
+def is_due(contact: Contact, now: int) -> bool:
+    """Whether any timer is due by now. Asked at every step, so it only looks."""
+    for enrollment in contact.enrollments:
+        for position in enrollment.positions:
+            if 0 < position.due <= now and not enrollment.paused_at:
+                return True
+    return any(alarm.due <= now for alarm in contact.alarms) if contact.alarms else False
 
 
 def fire_next(turn: CoreTurn) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.core import goals
-from engine.core.compiled import PRINCIPAL, STOP, CompiledMap, Listeners, TriggerRule
-from engine.core.contact import PARKED, Enrollment, Position
+from engine.core.compiled import ACTIVE, ENTERED, PRINCIPAL, STOP, CompiledMap, Listeners, TriggerRule
+from engine.core.contact import Enrollment, Position
 from engine.core.leaving import end, is_resting
 
 if TYPE_CHECKING:
@@ -23,13 +23,15 @@ Heard = list[tuple[Enrollment, CompiledMap, Listeners]]
 def match(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
     """Everything that listens to an event, in its order."""
     workspace, contact = turn.workspace, turn.contact
-    heard: Heard = []
-    for enrollment in contact.enrollments:
-        owner = workspace.map_of(enrollment)
-        listeners = owner.listeners.get(name)
-        if listeners is not None:
-            heard.append((enrollment, owner, listeners))
-    moved = goals.hear(turn, heard, name, data) if heard else None
+    moved = None
+    if name in workspace.heard_inside:
+        heard: Heard = []
+        for enrollment in contact.enrollments:
+            owner = workspace.map_of(enrollment)
+            listeners = owner.listeners.get(name)
+            if listeners is not None:
+                heard.append((enrollment, owner, listeners))
+        moved = goals.hear(turn, heard, name, data)
     rules = workspace.triggers.get(name)
     if rules is None:
         return
@@ -59,8 +61,7 @@ def enter(turn: CoreTurn, rule: TriggerRule, name: str, data: Mapping[str, Any],
         ignore(turn, rule, name, reason)
         return reason
     replaced = held if owner.reentry != "parallel" else None
-    enrolled = enroll(turn, rule, name, data, key, replaced)
-    return enrolled
+    return enroll(turn, rule, name, data, key, replaced)
 
 
 def refusal(turn: CoreTurn, owner: CompiledMap, held: Enrollment | None, key: str, moved: set[int] | None) -> str:
@@ -100,15 +101,17 @@ def ignore(turn: CoreTurn, rule: TriggerRule, name: str, reason: str) -> None:
 
 def enroll(turn: CoreTurn, rule: TriggerRule, name: str, data: Mapping[str, Any], key: str, replaced: Enrollment | None) -> Enrollment:
     """Make an enrollment and queue its first position; the one that it replaces ends."""
-    contact, owner, counters, now = turn.contact, rule.map, turn.counters, turn.now_ms
+    contact, owner, now = turn.contact, rule.map, turn.now_ms
     contact.enrolled += 1
     position = Position(1, rule.start)
     enrollment = Enrollment(contact.enrolled, owner.id, owner.version, [position], now, 0, 1, owner.project(data), None, key)
     if replaced is not None:
         end(turn, replaced, "replaced", enrollment)
     contact.enrollments.append(enrollment)
-    for counter in (owner.entered, owner.active, owner.ins[rule.start]):
-        counters[counter] = counters.get(counter, 0) + 1
+    tally = turn.tally(owner)
+    tally[ENTERED] += 1
+    tally[ACTIVE] += 1
+    tally[owner.ins[rule.start]] += 1
     if owner.remembers:
         past = f"{owner.id}\x00{key}" if key else owner.id
         contact.past[past] = (contact.past.get(past, (0, 0))[0] + 1, now)

@@ -46,6 +46,7 @@ class Workspace:
         self.older: dict[tuple[str, int], CompiledMap] = {}
         self.triggers: dict[str, Rules | dict[str | None, Rules]] = {}
         self.listening: dict[str, frozenset[str] | None] = {}  # event → principal values that somebody hears; None: all
+        self.heard_inside: frozenset[str] = frozenset()  # events that waits, goals or `exit_on` of any map hear
         self.dates: dict[str, list[DateRule]] = {}  # field → date rules that hang on it
         self.date_rules: dict[str, DateRule] = {}  # event → rule
         self.clocked: frozenset[str] = frozenset()  # fields that move waits or alarms
@@ -74,6 +75,7 @@ class Workspace:
         for event in {rule.event for rule in rules}:
             self.triggers[event] = _keyed(event, [rule for rule in rules if rule.event == event])
         everything = [*self.maps.values(), *self.older.values()]
+        self.heard_inside = frozenset(event for found in everything for event in found.listeners)
         self.listening = _listening([(rule.event, rule.value) for rule in rules] + [pair for found in everything for pair in found.heard])
         for found in everything:
             for date in found.dates:
