@@ -44,6 +44,7 @@ def prepare(cluster: Cluster) -> None:
     """Settings that Ray takes from the environment, so they must stand before it is imported."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would let every other process of the machine go before ours
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not cluster.duty.config.ray:
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(ensure_token(Path(cluster.token_file)))

@@ -5,7 +5,7 @@ local meta = call('HMGET', META, 'next', 'offset', 'tail')
 local after, offset, tail = tonumber(meta[1] or 1), tonumber(meta[2] or 1), tonumber(meta[3] or 1)
 local cutoff = clock() - tonumber(ARGV[2])
 
-call('XTRIM', log, 'MINID', '=', string.format('%.0f-0', math.min(tonumber(ARGV[1]), offset)))
+call('XTRIM', log, 'MINID', '=', string.format('%.0f-0', math.max(0, math.min(tonumber(ARGV[1]), offset))))
 local first = after
 for _ = 1, 64 do
   local entry = call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
