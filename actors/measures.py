@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from actors.shard import Shard
@@ -15,7 +16,7 @@ class ShardMeasures:
         self._name = name
         self._metrics = Metrics()
         self._shard: Shard | None = None
-        self._observe = {
+        self._observe: dict[str, Callable[[float], None]] = {
             "step_seconds": self._metrics.step.observe,
             "commit_seconds": self._metrics.commit.observe,
             "commit_batch_records": self._batch,

@@ -97,12 +97,13 @@ def supervise(cluster: Cluster) -> NoReturn:
 
     from actors.supervisor_actor import SupervisorActor  # noqa: PLC0415 - imports ray
 
+    actor: Any = SupervisorActor
     config = cluster.duty.config
     backoff = Backoff(config.restart_ms_min, config.restart_ms_max)
     needed = essential()
     for number in itertools.count(1):
         duty = msgspec.structs.replace(cluster.duty, name=f"{SUPERVISOR}-{number}")
-        supervisor = SupervisorActor.options(name=duty.name, lifetime="detached").remote(duty)
+        supervisor = actor.options(name=duty.name, lifetime="detached").remote(duty)
         run = supervisor.run.remote()
         while not ray.wait([run], timeout=WATCH_S)[0]:
             end_with_ray(needed)

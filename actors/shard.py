@@ -36,10 +36,14 @@ PARKED = "parked:"  # before a place in the depths: contacts parked there
 class Store(Protocol):
     """The ports that a shard needs."""
 
-    log: EventLog
-    commits: CommitStore
-    leases: Leases
-    snapshots: SnapshotSource
+    @property
+    def log(self) -> EventLog: ...
+    @property
+    def commits(self) -> CommitStore: ...
+    @property
+    def leases(self) -> Leases: ...
+    @property
+    def snapshots(self) -> SnapshotSource: ...
 
 
 class Work(NamedTuple):

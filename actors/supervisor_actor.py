@@ -15,8 +15,8 @@ from ray.util import list_named_actors
 
 from actors.duty import GATEWAY, POOL, ROLES, SHARD, Duty
 from actors.gateway_actor import GatewayActor
-from actors.pool_actor import PoolActor
 from actors.life import process_here
+from actors.pool_actor import PoolActor
 from actors.presence import present
 from actors.processes import end
 from actors.shard_actor import ShardActor
@@ -27,7 +27,7 @@ from engine.storage.redis_leases import RedisLeases
 
 log = structlog.get_logger(__name__)
 
-CLASSES = {SHARD: ShardActor, GATEWAY: GatewayActor, POOL: PoolActor}
+CLASSES: dict[str, Any] = {SHARD: ShardActor, GATEWAY: GatewayActor, POOL: PoolActor}
 
 
 class RayProcesses:

@@ -67,6 +67,10 @@ class Client:
         except Refused as refused:
             raise _of_document(refused) from None
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
 
 def _problem(content: bytes) -> Mapping[str, Any]:
     try:

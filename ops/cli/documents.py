@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from engine.config import Config, load_config
 from engine.core.errors import InvalidDocument, Problem
@@ -45,11 +44,15 @@ def simulate(*, script: Path, _format: str, checked: bool) -> None:
     from engine.simulator import simulate as run
     from engine.workspace_folder import read_workspace
 
-    document = read_document(script.read_text(), str(script))
+    try:
+        text = script.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise InvalidDocument([Problem(file=str(script), message=f"is not UTF-8 (byte {error.start})", remedy="save it as UTF-8")]) from None
+    document = read_document(text, str(script))
     if not isinstance(document, dict):
         raise InvalidDocument([Problem(file=str(script), message="a script is a mapping", remedy="write `script: [ … ]`")])
     simulation = run(document, load_registry(), detail_of, lambda folder: read_workspace(script.parent / folder))
-    sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines(simulation.lines))
+    sys.stdout.buffer.write(simulation.jsonl())
     sys.stdout.buffer.flush()
     if checked and simulation.differences:
         for difference in simulation.differences:

@@ -61,8 +61,11 @@ def main() -> None:
     """The entry point: runs a verb, turns faults into messages and exit statuses."""
     try:
         wayfare(standalone_mode=True)
-    except (InvalidDocument, InvalidConfig) as error:
+    except InvalidDocument as error:
         click.echo(str(error), err=True)
+        sys.exit(2)
+    except InvalidConfig as error:
+        click.echo(f"wayfare: {error}", err=True)
         sys.exit(2)
     except WayfareError as error:
         click.echo(f"wayfare: {error}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ def connected(verb: Verb) -> Verb:
     @functools.wraps(verb)
     def with_client(*args: Any, url: str | None, key: str | None, data: str | None, **options: Any) -> Any:
         config, _ = load_config({"data": data})
-        client = Client(url or _read(Path(config.data) / "url") or url_of(config), key or config.admin_key or _read(Path(config.data) / "admin.key"))
-        return verb(*args, client=client, **options)
+        with closing(
+            Client(url or _read(Path(config.data) / "url") or url_of(config), key or config.admin_key or _read(Path(config.data) / "admin.key"))
+        ) as client:
+            return verb(*args, client=client, **options)
 
     return with_client
 

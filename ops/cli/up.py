@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import os
 import signal
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def up(**flags: Any) -> None:
         _wait_until_serving(deployment)
         url = url_of(deployment.config)
         if documents is not None:
-            _publish(Client(url, key), documents)
+            _publish(url, key, documents)
         _tell_ports(deployment)
         url_file.write_text(url)
         deployment.ready = True
@@ -140,8 +141,9 @@ def _ask_ready(config: Config) -> tuple[int, str]:
         connection.close()
 
 
-def _publish(client: Client, documents: dict[str, Any]) -> None:
-    done = client.put("PUT", "/v1/workspace", documents)
+def _publish(url: str, key: str, documents: dict[str, Any]) -> None:
+    with closing(Client(url, key)) as client:
+        done = client.put("PUT", "/v1/workspace", documents)
     click.echo(f"workspace: snapshot {done['number']}, {len(done['changes'])} changes")
 
 

@@ -90,7 +90,14 @@ def shown(found: dict[str, Any]) -> Group:
     )
     stopped = f"stopped: {', '.join(found['stopped'])}" if found["stopped"] else "sending is on"
     holds = "conservation holds" if found["conservation"]["holds"] else "CONSERVATION DOES NOT HOLD"
-    return Group(head, f"{stopped}   {holds}", _processes(found), _partitions(found), _lanes(found), _maps(found))
+    tables = [
+        _processes(found),
+        _partitions(found),
+        _counted("lane", found["lanes"]),
+        _counted("map", found["conservation"]["maps"], ("entered", "drift")),
+        _counted("channel", found["conservation"]["channels"], ("decided", "drift")),
+    ]
+    return Group(head, f"{stopped}   {holds}", *tables)
 
 
 def _processes(found: dict[str, Any]) -> Table:
@@ -107,20 +114,13 @@ def _partitions(found: dict[str, Any]) -> Table:
     return table
 
 
-def _lanes(found: dict[str, Any]) -> Table:
-    names = sorted({name for lane in found["lanes"].values() for name in lane})
-    table = _table("channel", *names)
-    for channel, lane in sorted(found["lanes"].items()):
-        table.add_row(channel, *(f"{lane.get(name, 0):,}" for name in names))
-    return table
-
-
-def _maps(found: dict[str, Any]) -> Table:
-    rows = {**found["conservation"]["maps"], **found["conservation"]["channels"]}
+def _counted(title: str, rows: dict[str, dict[str, Any]], always: tuple[str, ...] = ()) -> Table:
+    """Counts by name, one row each, without the columns that hold nothing but zeros."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    table = _table("conserved", *names)
-    for name, row in rows.items():
-        table.add_row(name, *(f"{row[column]:,}" if column in row else "" for column in names))
+    shown_names = [name for name in names if name in always or any(row.get(name) for row in rows.values())]
+    table = _table(title, *(name.replace("_", " ") for name in shown_names))
+    for row_name, row in sorted(rows.items()):
+        table.add_row(row_name, *(f"{row[name]:,}" if name in row else "" for name in shown_names))
     return table
 
 
