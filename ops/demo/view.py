@@ -9,6 +9,7 @@ from typing import Any, Self
 import msgspec
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -80,4 +81,4 @@ class View:
         ]
         for row in rows:
             table.add_row(*row)
-        return Group(Text(moment.day, style="bold"), ProgressBar(self._events, moment.sent, width=54), table)
+        return Group(Text(moment.day, style="bold"), Padding(ProgressBar(self._events, moment.sent, width=54), 0), table)
