@@ -23,7 +23,7 @@ from actors.folders import Folders
 from actors.processes import Process, end, end_leftovers, family, remember
 from actors.ray_child import RayChild
 from actors.valkey import Valkey
-from engine.config import Config
+from engine.config import Config, masked
 from engine.core.errors import InvalidConfig, Unavailable, WayfareError
 from engine.storage.redis_client import RedisClient
 from engine.storage.redis_control import RedisControl
@@ -35,7 +35,8 @@ TICK_S = 0.05
 REMEMBER_S = 2.0
 LEFTOVERS_PATIENCE_S = 5.0
 CHILD_PATIENCE_S = 10.0
-RAY_DEATHS_MAX = 3  # before the deployment was ever ready
+REDIS_S_MAX = 30.0
+DEATHS_MAX = 3  # of Valkey or of Ray, before the deployment was ever ready
 
 
 class Interrupted(Exception):
@@ -63,6 +64,8 @@ class Deployment:
 
     def prepare(self) -> None:
         """Claim the data folder, end leftovers, see that the port is free. InvalidConfig tells what is in the way."""
+        if self.config.ray and not self.config.redis:
+            raise InvalidConfig("--ray needs --redis, because other machines cannot reach the embedded server")
         self.folders.make()
         self._lock = os.open(self.folders.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -89,9 +92,11 @@ class Deployment:
         self._client = RedisClient(self.url, self.config)
         self.control = RedisControl(self._client)
         self.leases = RedisLeases(self._client, self.config)
-        self.until(self._storage_answers)
+        if not self.until(self._storage_answers, REDIS_S_MAX if self.config.redis else float("inf")):
+            raise WayfareError(f"Redis does not answer at {masked('redis', self.url)}: start it, or name another with --redis")
         self._answered = True
-        self.until(self._reigns)
+        if not self.until(self._reigns, 4 * self.config.beat_life_ms / 1000):
+            raise WayfareError("another `wayfare up` runs on this Redis: stop it first")
 
     def until(self, reached: Callable[[], bool], timeout_s: float = float("inf")) -> bool:
         """Tend until something is reached; False where the time was over first. Interrupted when somebody wants to stop."""
@@ -110,8 +115,10 @@ class Deployment:
         if self.valkey:
             self.valkey.keep()
         self.ray.keep()
-        if not self.ready and self.ray.deaths >= RAY_DEATHS_MAX:
+        if not self.ready and self.ray.deaths >= DEATHS_MAX:
             raise WayfareError(f"Ray does not start; the end of its log in {self.folders.logs}:\n{self.ray.last_words()}")
+        if not self.ready and self.valkey and self.valkey.deaths >= DEATHS_MAX:
+            raise WayfareError(f"Valkey does not start; the end of its log in {self.folders.logs}:\n{self.valkey.last_words()}")
         now = time.monotonic()
         if now >= self._remember_at:
             self._remember()
@@ -147,6 +154,7 @@ class Deployment:
             if self.valkey:
                 self.valkey.stop(CHILD_PATIENCE_S)
             end(self._remembered, 0.0)
+            self.folders.forget_ray()
             self.folders.run.unlink(missing_ok=True)
             self._watchdog.communicate()
 

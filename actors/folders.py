@@ -45,7 +45,7 @@ class Folders:
             raise InvalidConfig(f"{error.filename} cannot be used: {error.strerror}; name another folder with --data") from error
 
     def forget_ray(self) -> None:
-        """Remove what earlier sessions of Ray left; their logs of the last one stay until the next start."""
+        """Remove what earlier sessions of Ray left in the short folder."""
         for entry in self.ray.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

@@ -65,6 +65,7 @@ class Life:
 
     def run(self, ended: threading.Event) -> None:
         """Until the work has ended; then take its word back, so that everybody knows at once."""
+        self.turn()
         while not ended.wait(self._config.beat_ms / 1000):
             self.turn()
         try:

@@ -110,6 +110,7 @@ def supervise(cluster: Cluster) -> NoReturn:
         try:
             ray.get(run)
             log.info("supervisor ended")  # it was told to, so this process will be told as well
+            ray.kill(supervisor)
             while True:
                 time.sleep(WATCH_S)
                 end_with_ray(needed)

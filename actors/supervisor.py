@@ -66,10 +66,11 @@ class Supervisor:
         self._blind_until = 0  # silence means nothing before this
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop`. The processes go on without it."""
+        """Until `stop`; then once more, to clean up after what has stopped. The others go on without it."""
         while not stop.is_set():
             self.turn()
             self._processes.wait(self._config.beat_ms)
+        self.turn()
 
     def turn(self) -> None:
         """Look, bury, start, hand out: once. Storage being away is not an error here."""

@@ -40,6 +40,7 @@ class Valkey:
         self._backoff = Backoff(config.restart_ms_min, config.restart_ms_max)
         self._process: subprocess.Popen[bytes] | None = None
         self._start_at: int | None = None
+        self.deaths = 0
         self._socket = socket
         self.url = f"unix://{socket}"
 
@@ -63,6 +64,7 @@ class Valkey:
             return True
         now = self._clock()
         if self._start_at is None:
+            self.deaths += 1
             self._start_at = self._backoff.died(now)
             log.warning("Valkey died", status=self._process.returncode if self._process else None)
         if now >= self._start_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import structlog
@@ -19,6 +20,8 @@ from engine.storage.redis_control import RedisControl
 from engine.storage.redis_store import RedisStore
 
 log = structlog.get_logger(__name__)
+
+ASKED_PER_RENEWAL = 3
 
 
 def work(duty: Duty, stop: threading.Event) -> None:
@@ -42,13 +45,16 @@ def work(duty: Duty, stop: threading.Event) -> None:
 
 
 def keep_leases(shard: Shard, control: RedisControl, duty: Duty, ended: threading.Event) -> None:
-    """Renew, and ask what shall be owned, every `lease_renew_ms`."""
-    while not ended.wait(duty.config.lease_renew_ms / 1000):
+    """Renew every `lease_renew_ms`, and ask three times as often what shall be owned, because a takeover waits for it."""
+    for turn in itertools.count():
         try:
-            shard.renew()
             shard.assign(frozenset(control.assigned(duty.name)))
+            if turn % ASKED_PER_RENEWAL == 0:
+                shard.renew()
         except Unavailable as error:
             log.warning("leases not renewed", error=str(error))
+        if ended.wait(duty.config.lease_renew_ms / 1000 / ASKED_PER_RENEWAL):
+            return
 
 
 class Snapshots:
