@@ -7,10 +7,11 @@ stepped once more from the committed bytes; if it fails again it is set aside wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Set
 
 from actors.dedupe import DedupeWindow, dedupe_key
 from actors.residency import Residency
+from actors.work import Work
 from engine.codec import decode_any, encode
 from engine.config import Config
 from engine.core.contact import FORMAT, Contact, due_of
@@ -26,6 +27,7 @@ from engine.ports import Commit, LogBatch, PartitionState
 log = logger("shard")
 
 Repeatable = Event | Update | Command | Erase  # what senders may repeat; the rest is numbered by its source
+DEATHS_MAX = 2  # owners that may die at one record before the partition is stepped one by one
 ENTITY = "\x00"  # before an entity's key among the checkpoints; no contact id may hold it
 
 
@@ -63,7 +65,18 @@ class Partition:
         self._suspects: dict[int | str, str] = {}  # failed once: key → reason
         self._aside: dict[int | str, tuple[int, bytes, str]] = {}
         self._weighed: set[str] = set()
+        self.scan = state.scan  # the snapshot whose dates are being armed; 0: none
+        self.cursor = 0
+        # Two owners died here without a commit: step one record at a time, and set aside the one at which a third died.
+        self._careful_until = self.offset + config.batch_records_max if state.tries > DEATHS_MAX else 0
+        if state.attempt == self.offset:
+            self._aside[state.attempt] = (state.attempt, b"", "its owner died while stepping it alone")
         self._begin()
+
+    @property
+    def careful(self) -> bool:
+        """Whether records must be stepped one by one."""
+        return self.offset < self._careful_until
 
     def wants(self, batches: Iterable[LogBatch], contacts: Iterable[str]) -> list[str]:
         """The ids whose checkpoints must be admitted before these are stepped."""
@@ -72,24 +85,15 @@ class Partition:
         ids.discard("")
         return self.residency.missing(ids)
 
-    def step(
-        self,
-        batches: Sequence[LogBatch],
-        due: Sequence[str] = (),
-        now_ms: int = 0,
-        full: Set[str] = frozenset(),
-        released: Mapping[str, Sequence[str]] | None = None,
-    ) -> Commit | None:
-        """Step everything given, in order: records, then released contacts, then due timers. None where there was nothing to do.
+    def step(self, work: Work, full: Set[str] = frozenset()) -> Commit:
+        """Step everything in order: records, released contacts, due timers, contacts whose dates are to be armed.
 
-        `now_ms` is the time up to which timers may fire: the last stamp read, or the storage's clock where the log is at its end.
+        `full` holds the places of the outbox that take nothing more.
         """
-        if not batches and not due and not released:
-            return None
         while True:
             self._undo()
             try:
-                return self._step(batches, due, now_ms, full, released or {})
+                return self._step(work, full)
             except StepFailedError as failure:
                 self._suspect(failure)
             except OversizedError as found:
@@ -100,7 +104,7 @@ class Partition:
         log.error("entry set aside", partition=self.number, first=bad.first, count=bad.count, reason=bad.reason)
         self._undo()
         self._aside[bad.first] = (bad.first, bad.raw, f"{bad.count} records: {bad.reason}")
-        return self._commit(bad.first + bad.count, max(self.time_ms, bad.stamp_ms), (), {})
+        return self._commit(bad.first + bad.count, max(self.time_ms, bad.stamp_ms), Work())
 
     def confirm(self, commit: Commit) -> None:
         """The commit stands: what it wrote is now the memory."""
@@ -109,6 +113,7 @@ class Partition:
         self.time_ms = commit.time_ms
         self.marks.update(commit.marks)
         self.posted += len(commit.posts)
+        self.scan, self.cursor = self._stepped_scan
         if commit.snapshot != self.workspace.number:
             self.workspace = self._workspace_of(commit.snapshot)
         put = self.residency.put
@@ -128,6 +133,7 @@ class Partition:
         self._new_marks: dict[int, int] = {}
         self._changes = Changes()
         self._stepping = self.workspace
+        self._stepped_scan = (self.scan, self.cursor)
 
     def _undo(self) -> None:
         """Forget a step that was not confirmed: it failed, or storage went away before its commit was sent."""
@@ -145,33 +151,44 @@ class Partition:
         self._aside[key] = (offset, record, failure.reason)
         log.error("record set aside", partition=self.number, key=key, reason=failure.reason)
 
-    def _step(self, batches: Sequence[LogBatch], due: Sequence[str], now_ms: int, full: Set[str], released: Mapping[str, Sequence[str]]) -> Commit:
+    def _step(self, work: Work, full: Set[str]) -> Commit:
         now, offset, applied = self.time_ms, self.offset, 0
-        for batch in batches:
+        for batch in work.batches:
             now = max(now, batch.stamp_ms)
             applied += self._apply_batch(batch, now, full)
             offset = max(offset, batch.first + len(batch.records))
-        now = max(now, now_ms)
-        for place, contacts in released.items():
-            for contact in contacts:
-                self._guarded(contact, Command(contact, "release", place), 0, now, full - {place})
-        for contact in due:
-            if contact not in self._aside:
-                self._fire(contact, now, full)
         if applied:
             self._changes.count("records", applied)
-        commit = self._commit(offset, now, due, released)
+        now = max(now, work.until_ms)
+        for place, contacts in work.released.items():
+            self._command(contacts, "release", place, now, full - {place})
+        for contact in work.due:
+            if contact not in self._aside:
+                self._fire(contact, now, full)
+        self._command(work.armed or (), "arm", "", now, full)
+        if work.armed is not None:
+            self._stepped_scan = (0, 0) if not work.cursor else (self.scan, work.cursor)
+        commit = self._commit(offset, now, work)
         bound = self.config.contact_bytes_max
         oversized = {contact for contact, value in commit.contacts.items() if value is not None and len(value) > bound}
-        if oversized:
+        if oversized - self._weighed:
             raise OversizedError(oversized)
         return commit
+
+    def _command(self, contacts: Iterable[str], verb: str, what: str, now: int, full: Set[str]) -> None:
+        for contact in contacts:
+            if contact not in self._aside:
+                self._guarded(contact, Command(contact, verb, what), 0, now, full)
 
     def _apply_batch(self, batch: LogBatch, now: int, full: Set[str]) -> int:
         applied = 0
         aside = self._aside
         for offset, record in enumerate(batch.records, batch.first):
-            if offset < self.offset or (aside and offset in aside):
+            if offset < self.offset:
+                continue
+            if aside and offset in aside:
+                if not aside[offset][1]:
+                    aside[offset] = (offset, encode(record), aside[offset][2])
                 continue
             if isinstance(record, Repeatable) and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):
                 self._changes.count("duplicates")
@@ -190,7 +207,10 @@ class Partition:
 
     def _apply(self, record: Record, offset: int, now: int, full: Set[str]) -> None:
         if isinstance(record, UseSnapshot):
+            before = self._stepping.date_rules
             self._stepping = self._workspace_of(record.number)
+            if self._stepping.date_rules.keys() != before.keys():
+                self._stepped_scan = (record.number, 0)
             return
         if isinstance(record, Posted):
             if not self._first_time(record):
@@ -198,7 +218,7 @@ class Partition:
             if record.kind == "route":
                 self._route(record)
                 return
-        contact = self._touched.get(record.contact) or self._take(record.contact, offset, only_known=isinstance(record, Erase))
+        contact = self._touched.get(record.contact) or self._take(record.contact, offset, only_known=isinstance(record, Erase) or offset == 0)
         if contact is not None:
             step(contact, record, now, self._stepping, self._changes, full)
             if self._weighed and record.contact in self._weighed:
@@ -249,7 +269,7 @@ class Partition:
         self._entities[key] = turns + 1
         self._changes.posts.append(Post(data["contact"], "owner", {**data, "owner": owner}))
 
-    def _commit(self, offset: int, now: int, due: Sequence[str], released: Mapping[str, Sequence[str]]) -> Commit:
+    def _commit(self, offset: int, now: int, work: Work) -> Commit:
         changes = self._changes
         commit = Commit(
             expected=self.commit_number,
@@ -263,12 +283,13 @@ class Partition:
             rows=changes.rows,
             guard=changes.guard,
             parked=changes.parked,
-            unparked={place: len(contacts) for place, contacts in released.items()},
+            unparked={place: len(contacts) for place, contacts in work.released.items()},
             counters=changes.counters,
             dedupe=self.dedupe.fresh(now),
             set_aside=list(self._aside.values()),
+            scan=self._stepped_scan[0],
         )
-        fired = set(due)
+        fired = set(work.due)
         commit.due = dict.fromkeys(fired.difference(self._touched), 0)
         for contact_id, contact in self._touched.items():
             self._checkpoint(contact_id, contact, contact_id in fired, commit)

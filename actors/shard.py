@@ -12,9 +12,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from actors.partition import Partition
+from actors.planner import FAR_MS, Owned, Planner
+from actors.work import Work
 from engine.config import Config
 from engine.core.effects import Post
 from engine.core.errors import DamagedLog, Fenced, Unavailable, UnreadableBatch, WayfareError
@@ -26,11 +28,8 @@ from engine.ports import Commit, CommitStore, EventLog, Lease, Leases, LogBatch,
 
 log = logger("shard")
 
-FULL_REFRESH_S = 0.05  # how often the outbox's depth is asked for, while it matters
 RETRY_S = 0.05  # pause before storage that is away is asked again
 TRIM_EVERY_RECORDS = 5_000
-FAR_MS = 1 << 53
-PARKED = "parked:"  # before a place in the depths: contacts parked there
 
 
 class Store(Protocol):
@@ -44,30 +43,6 @@ class Store(Protocol):
     def leases(self) -> Leases: ...
     @property
     def snapshots(self) -> SnapshotSource: ...
-
-
-class Work(NamedTuple):
-    """What one partition has to do in one cycle: records, due contacts, and contacts released by "channel/dest"."""
-
-    batches: list[LogBatch]
-    due: list[str]
-    until_ms: int
-    released: dict[str, list[str]]
-
-
-class Owned:
-    """A partition with its lease and what the shard must remember between cycles."""
-
-    def __init__(self, lease: Lease, partition: Partition) -> None:
-        self.lease = lease
-        self.partition = partition
-        self.next_due = 0  # no timer is due before this; 0: ask
-        self.full: frozenset[str] = frozenset()
-        self.room: dict[str, int] = {}  # "channel/dest" with contacts parked → effects that fit again
-        self.parked = False
-        self.emitted = 0  # effects committed since the depths were asked for
-        self.undelivered = True  # posts may wait for delivery
-        self.trimmed = 0
 
 
 class Shard:
@@ -85,7 +60,7 @@ class Shard:
         self._leases_lock = threading.Lock()
         self._lost: set[int] = set()
         self._assigned: frozenset[int] = frozenset()
-        self._full_asked = 0.0
+        self._planner = Planner(store.commits, config)
         self._stop = threading.Event()
         self._measure = measure or (lambda name, value: None)
 
@@ -164,9 +139,13 @@ class Shard:
         self._settle_ownership()
         if not self.owned:
             return False
-        self._deliver_posts()
         try:
+            self._deliver_posts()
             read = self.store.log.read({number: owned.partition.offset for number, owned in self.owned.items()}, self.config.batch_records_max)
+            return self._work_off(self._planner.plan(self.owned, read.batches, read.now_ms))
+        except Unavailable:
+            self._planner.forget(self.owned)
+            raise
         except UnreadableBatch as bad:
             owned = self.owned[bad.partition]
             self._commit([(owned, owned.partition.skip(bad))])
@@ -175,47 +154,21 @@ class Shard:
             log.exception("log damaged", partition=damaged.partition, error=str(damaged))
             self._drop(damaged.partition, "log damaged")
             return False
-        work = self._plan(read.batches, read.now_ms)
+
+    def _work_off(self, work: Mapping[int, Work]) -> bool:
+        for number, todo in work.items():
+            self._compile_ahead(todo.batches)
+            if self.owned[number].partition.careful and todo.batches:
+                self.store.commits.attempt(self.owned[number].lease, todo.batches[0].first)
         self._fetch(work)
         began = time.perf_counter()
-        commits = []
-        for number, todo in work.items():
-            owned = self.owned[number]
-            commit = owned.partition.step(todo.batches, todo.due, todo.until_ms, owned.full, todo.released)
-            if commit is not None:
-                commits.append((owned, commit))
+        commits = [(owned, owned.partition.step(work[number], owned.full)) for number, owned in self.owned.items() if number in work]
         if not commits:
             return False
         stepped = time.perf_counter()
         self._commit(commits)
         self._report(commits, began, stepped)
         return True
-
-    def _plan(self, batches: Mapping[int, list[LogBatch]], now_ms: int) -> dict[int, Work]:
-        """What each partition has to do in this cycle; those with nothing are left out."""
-        until = {number: (batches[number][-1].stamp_ms if batches.get(number) else now_ms) for number in self.owned}
-        due = self._due(until)
-        released = self._released()
-        work = {}
-        for number in self.owned:
-            todo = Work(batches.get(number, []), due.get(number, []), until[number], released.get(number, {}))
-            if todo.batches or todo.due or todo.released:
-                work[number] = todo
-                self._compile_ahead(todo.batches)
-        return work
-
-    def _due(self, until: Mapping[int, int]) -> dict[int, list[str]]:
-        """Contacts whose timers are due; storage is asked only where its index can have any."""
-        ask = {number: FAR_MS for number, owned in self.owned.items() if owned.next_due <= until[number]}
-        if not ask:
-            return {}
-        most = self.config.timers_per_batch_max
-        due = {}
-        for number, listed in self.store.commits.due(ask, most + 1).items():
-            due[number] = [contact for contact, at in listed[:most] if at <= until[number]]
-            ahead = listed[len(due[number]) :]
-            self.owned[number].next_due = ahead[0][1] if ahead else FAR_MS
-        return due
 
     def _compile_ahead(self, batches: list[LogBatch]) -> None:
         for batch in batches:
@@ -295,38 +248,6 @@ class Shard:
             self._measure("commit_batch_records", commit.counters.get("records", 0))
 
     # -- what lies across partitions and channels --------------------------------------------------------------------------
-
-    def _released(self) -> dict[int, dict[str, list[str]]]:
-        """Contacts parked at places of the outbox that have room again, first come first released."""
-        self._refresh_full()
-        released: dict[int, dict[str, list[str]]] = {}
-        for number, owned in self.owned.items():
-            for place, room in owned.room.items():
-                most = min(room, self.config.timers_per_batch_max)
-                contacts = self.store.commits.parked(number, place, most) if most else []
-                if contacts:
-                    released.setdefault(number, {})[place] = contacts
-            owned.room = {}
-        return released
-
-    def _refresh_full(self) -> None:
-        """Ask for the outbox's depths where effects were committed or contacts are parked; at most every FULL_REFRESH_S."""
-        most = self.config.outbox_effects_max
-        matters = [number for number, owned in self.owned.items() if owned.emitted or owned.full or owned.parked]
-        urgent = any(self.owned[number].emitted * 4 >= most for number in matters)
-        now = time.monotonic()
-        if not matters or (now - self._full_asked < FULL_REFRESH_S and not urgent):
-            return
-        self._full_asked = now
-        for number, depths in self.store.commits.full(matters).items():
-            owned = self.owned[number]
-            parked = {place.removeprefix(PARKED) for place, count in depths.items() if place.startswith(PARKED) and count}
-            over = {place for place, count in depths.items() if not place.startswith(PARKED) and count >= most}
-            # a place with contacts parked stays full for newcomers, so that they are released in order
-            owned.full = frozenset(over | parked)
-            owned.parked = bool(parked)
-            owned.room = {place: max(0, most * 9 // 10 - depths.get(place, 0)) for place in parked}
-            owned.emitted = 0
 
     def _deliver_posts(self) -> None:
         """Append posts to their targets' logs, in order, then forget them. Done twice does no harm: targets keep a high-water mark."""

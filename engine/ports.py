@@ -106,6 +106,9 @@ class PartitionState(msgspec.Struct, frozen=True, kw_only=True):
     marks: dict[int, int] = {}  # source partition → highest posted seq applied
     posted: int = 0  # seq of the last post that this partition made
     dedupe: list[tuple[int, bytes]] = []  # (bucket, 8-byte keys joined), oldest first
+    scan: int = 0  # the snapshot whose dates are still being armed for all contacts; 0: none
+    tries: int = 1  # owners that loaded this partition since its last commit while records waited; a clean release starts anew
+    attempt: int = 0  # the record that the owner before was about to step alone; 0: none
 
 
 class Commit(msgspec.Struct, kw_only=True):
@@ -128,6 +131,7 @@ class Commit(msgspec.Struct, kw_only=True):
     counters: dict[str, int] = {}
     dedupe: tuple[int, bytes] | None = None  # (bucket, keys joined)
     set_aside: Sequence[tuple[int, bytes, str]] = ()  # (offset, record, reason): poison
+    scan: int = 0  # see PartitionState
 
 
 class CommitStore(Protocol):
@@ -135,6 +139,13 @@ class CommitStore(Protocol):
 
     def load(self, lease: Lease) -> PartitionState:
         """The state of a partition at takeover. Fenced if the lease is not the current one."""
+
+    def attempt(self, lease: Lease, offset: int) -> None:
+        """Note that the record at `offset` is about to be stepped alone, because owners died here; the next commit clears it. Raises Fenced."""
+
+    def scan(self, partition: int, cursor: int, most: int) -> tuple[list[tuple[str, bytes]], int]:
+        """About `most` checkpoints from a cursor on (0 begins), and the next cursor (0: that was all). Some may come twice, none is missed
+        that was there all the time."""
 
     def fetch(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
         """Checkpoints of contacts, by partition, in one round trip."""

@@ -26,9 +26,21 @@ class MemoryCommits:
     def load(self, lease: Lease) -> PartitionState:
         """The state of a partition at takeover. Fenced if the lease is not the current one."""
         where = self._owned(lease)
+        tries, since = where.tries
+        waits = where.next > where.offset
+        where.tries = (tries + 1 if waits and since == where.commit else 1, where.commit)
         now_ms = self._clock()
         dedupe = [(bucket, keys) for bucket, (keys, until_ms) in sorted(where.dedupe.items()) if until_ms > now_ms]
         return state_of_partition(where, dict(where.marks), dedupe)
+
+    def attempt(self, lease: Lease, offset: int) -> None:
+        """Note the record that is about to be stepped alone."""
+        self._owned(lease).attempt = offset
+
+    def scan(self, partition: int, cursor: int, most: int) -> tuple[list[tuple[str, bytes]], int]:
+        """About `most` checkpoints from a cursor on, and the next cursor."""
+        found = list(self._partitions[partition].contacts.items())
+        return found[cursor : cursor + most], cursor + most if cursor + most < len(found) else 0
 
     def fetch(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
         """Checkpoints of contacts, by partition."""
@@ -120,6 +132,7 @@ class MemoryCommits:
             where.set_aside.popleft()
         where.commit, where.offset, where.snapshot = commit.expected + 1, commit.offset, commit.snapshot
         where.time_ms = max(where.time_ms, commit.time_ms)
+        where.scan, where.attempt = commit.scan, 0
 
     def _write_dedupe(self, where: Partition, commit: Commit) -> None:
         if commit.dedupe is None:
@@ -172,4 +185,7 @@ def state_of_partition(where: Partition, marks: dict[int, int], dedupe: list[tup
         marks=marks,
         posted=where.posted,
         dedupe=dedupe,
+        scan=where.scan,
+        tries=where.tries[0],
+        attempt=where.attempt,
     )

@@ -37,6 +37,7 @@ class MemoryLeases:
             where = self._partitions[lease.partition]
             if where.token == lease.token:
                 where.owner, where.token, where.until_ms = "", "", 0
+                where.tries = (0, 0)
 
     def revoke(self, owner: str) -> None:
         """Take away every lease of an owner that is known to be dead."""

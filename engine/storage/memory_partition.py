@@ -49,6 +49,9 @@ class Partition:
         self.commit = 0
         self.time_ms = 0
         self.snapshot = 0
+        self.scan = 0
+        self.attempt = 0
+        self.tries = (0, 0)  # owners, since which commit
         self.marks: dict[int, int] = {}
         self.dedupe: dict[int, tuple[bytes, int]] = {}  # bucket → keys, when they expire
         self.contacts: dict[str, bytes] = {}

@@ -20,12 +20,12 @@ from engine.storage.redis_call import Argument, Call, checked, command, only, pa
 from engine.storage.redis_client import RedisClient
 
 _decode_post = msgspec.msgpack.Decoder(Post).decode
-_META = ("offset", "commit", "time", "snapshot", "posted")
+_META = ("offset", "commit", "time", "snapshot", "posted", "scan")
 
 
 def commit_call(lease: Lease, commit: Commit, config: Config) -> Call:
     """The commit of one partition; the answer is its number, or Fenced. The sections stand in the order of `lua/commit.lua`."""
-    args: list[Argument] = [lease.token, commit.expected, commit.offset, commit.time_ms, commit.snapshot, config.set_aside_max]
+    args: list[Argument] = [lease.token, commit.expected, commit.offset, commit.time_ms, commit.snapshot, config.set_aside_max, commit.scan]
     _section(args, (value for contact, checkpoint in commit.contacts.items() if checkpoint is not None for value in (contact, checkpoint)))
     _section(args, (contact for contact, checkpoint in commit.contacts.items() if checkpoint is None))
     _section(args, (value for contact, due_ms in commit.due.items() if due_ms for value in (due_ms, contact)))
@@ -95,9 +95,11 @@ def _row_sections(args: list[Argument], commit: Commit) -> None:
     _section(args, _grouped((table, (field,)) for (table, field), value in last.items() if value is None))
 
 
-def state_from(meta: Sequence[bytes | None], marks: Sequence[bytes] = (), dedupe: Sequence[tuple[int, bytes]] = ()) -> PartitionState:
+def state_from(
+    meta: Sequence[bytes | None], marks: Sequence[bytes] = (), dedupe: Sequence[tuple[int, bytes]] = (), tries: int = 1, attempt: int = 0
+) -> PartitionState:
     """A partition's state; a fresh one starts at record 1."""
-    offset, commit, time_ms, snapshot, posted = (int(value or 0) for value in meta)
+    offset, commit, time_ms, snapshot, posted, scan = (int(value or 0) for value in meta)
     return PartitionState(
         offset=max(1, offset),
         commit=commit,
@@ -106,6 +108,9 @@ def state_from(meta: Sequence[bytes | None], marks: Sequence[bytes] = (), dedupe
         posted=posted,
         marks={int(source): int(seq) for source, seq in zip(marks[::2], marks[1::2], strict=True)},
         dedupe=list(dedupe),
+        scan=scan,
+        tries=tries,
+        attempt=attempt,
     )
 
 
@@ -124,13 +129,23 @@ class RedisCommits:
     def load(self, lease: Lease) -> PartitionState:
         """The state of a partition at takeover, in two round trips. Fenced if the lease is not the current one."""
         partition = lease.partition
-        meta_call = command("HMGET", partition_key(partition, "meta"), "token", *_META)
+        meta_call = command("HMGET", partition_key(partition, "meta"), *_META)
+        load_call = script("load", partition, lease.token)
         buckets_call = command("ZRANGE", partition_key(partition, "dd"), 0, -1)
-        meta, marks, buckets = checked(self._client.run([meta_call, command("HGETALL", partition_key(partition, "marks")), buckets_call]))
-        if meta[0] != lease.token.encode():
-            raise Fenced("another owner holds this partition")
+        marks_call = command("HGETALL", partition_key(partition, "marks"))
+        owners, meta, marks, buckets = checked(self._client.run([load_call, meta_call, marks_call, buckets_call]))
         keys = checked(self._client.run([command("GET", partition_key(partition, f"dd:{int(bucket)}")) for bucket in buckets]))
-        return state_from(meta[1:], marks, [(int(bucket), found) for bucket, found in zip(buckets, keys, strict=True) if found])
+        dedupe = [(int(bucket), found) for bucket, found in zip(buckets, keys, strict=True) if found]
+        return state_from(meta, marks, dedupe, tries=owners[0], attempt=owners[1])
+
+    def attempt(self, lease: Lease, offset: int) -> None:
+        """Note the record that is about to be stepped alone."""
+        only(self._client.run([script("attempt", lease.partition, lease.token, offset)]))
+
+    def scan(self, partition: int, cursor: int, most: int) -> tuple[list[tuple[str, bytes]], int]:
+        """About `most` checkpoints from a cursor on, and the next cursor."""
+        after, found = only(self._client.run([command("HSCAN", partition_key(partition, "cp"), cursor, "COUNT", most)]))
+        return [(contact.decode(), value) for contact, value in zip(found[::2], found[1::2], strict=True)], int(after)
 
     def fetch(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
         """Checkpoints of contacts, by partition, in one round trip."""

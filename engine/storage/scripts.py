@@ -35,6 +35,8 @@ SCRIPTS = {
     "trim": _build(DRAINING, "partition", "trim"),
     "acquire": _build(DRAINING, "partition", "acquire"),
     "renew": _build(DRAINING, "partition", "renew"),
+    "load": _build(DRAINING, "partition", "load"),
+    "attempt": _build(DRAINING, "partition", "attempt"),
     "release": _build(DRAINING, "partition", "release"),
     "revoke": _build(DRAINING, "partition", "revoke"),
     "commit": _build(DRAINING, "partition", "guard", "effects", "commit"),

@@ -150,7 +150,7 @@ async def test_a_full_channel_parks_its_contacts_and_releases_them_in_order() ->
     shard = ring.shard()
     await ring.append(*(Event(f"c-{number:02}", "ping") for number in range(12)), Event("dan", "order"))
     for _ in range(30):
-        shard._full_asked = 0.0
+        shard._planner._full_asked = 0.0
         shard.cycle()
     assert (await ring.contact("dan")).fields == {"orders": 1}
     sent = []
@@ -160,7 +160,7 @@ async def test_a_full_channel_parks_its_contacts_and_releases_them_in_order() ->
         await ring.store.outbox.mark(claims, 1_000, once=False)
         await ring.store.outbox.settle([Settle(claim=claim, state="delivered") for claim in claims])
         for _ in range(4):
-            shard._full_asked = 0.0
+            shard._planner._full_asked = 0.0
             shard.cycle()
     assert sent == [f"c-{number:02}" for number in range(12)]
 
@@ -270,3 +270,80 @@ async def test_a_fenced_commit_drops_the_partition(ring: Ring) -> None:
     assert number not in shard.owned
     with pytest.raises(Fenced):
         ring.store.commits.look(Lease(number, "shard-1", "an old token", 1))
+
+
+async def test_a_record_that_kills_its_owners_is_set_aside(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owners die without a word in the middle of a batch; what killed them is found by stepping one by one, and nothing else is lost."""
+    import actors.partition as module
+
+    real = module.step
+
+    class Death(BaseException):
+        """A killed process runs no handler."""
+
+    def deadly(contact: Contact, record: Record | None, *rest: Any) -> None:
+        if isinstance(record, Event) and record.data.get("deadly"):
+            raise Death
+        real(contact, record, *rest)
+
+    settle(ring.shard())
+    ring.now_ms += 1_001
+    await ring.append(*(Event("ann", "order", {"deadly": 1} if number == 3 else {}, f"o-{number}") for number in range(6)))
+    monkeypatch.setattr(module, "step", deadly)
+    deaths = 0
+    for number in range(6):
+        shard = ring.shard(f"shard-{number + 2}")
+        try:
+            settle(shard)
+            break
+        except Death:
+            deaths += 1
+            ring.now_ms += 1_001
+    assert (await ring.contact("ann")).fields == {"orders": 5}
+    assert [entry["reason"] for entry in await ring.store.directory.set_aside(9)] == ["its owner died while stepping it alone"]
+    assert deaths <= 6
+
+
+BIRTHDAYS: dict[str, Any] = {
+    **SHOP,
+    "maps": [
+        *SHOP["maps"],
+        {
+            "map": "birthday",
+            "triggers": [{"date": {"field": "birthday", "time": "09:00", "yearly": True}}],
+            "path": [{"update_contact": {"increase": {"birthdays": 1}}}, "exit"],
+        },
+    ],
+}
+
+
+async def test_dates_are_armed_for_contacts_that_were_there_before_the_map() -> None:
+    ring = Ring(timers_per_batch_max=7)
+    await ring.publish(SHOP)
+    shard = ring.shard()
+    await ring.append(*(Update(f"c-{number}", {"birthday": "1990-01-09"}) for number in range(40)), Event("c-1", "lead"))
+    settle(shard)
+    await ring.publish(BIRTHDAYS)
+    settle(shard)
+    assert all(state.scan == 0 for state in (await ring.store.directory.states()).values())
+    ring.now_ms += 10 * 86_400_000
+    settle(shard)
+    assert [(await ring.contact(f"c-{number}")).fields.get("birthdays") for number in range(40)] == [1] * 40
+
+
+async def test_a_scan_that_its_owner_did_not_finish_is_begun_again() -> None:
+    ring = Ring(timers_per_batch_max=3, partitions=1)
+    await ring.publish(SHOP)
+    first = ring.shard()
+    await ring.append(*(Update(f"c-{number}", {"birthday": "1990-01-09"}) for number in range(20)))
+    settle(first)
+    await ring.publish(BIRTHDAYS)
+    for _ in range(3):
+        first.cycle()
+    assert (await ring.store.directory.states())[0].scan == 2
+    ring.now_ms += 1_001
+    second = ring.shard("shard-2")
+    settle(second)
+    ring.now_ms += 10 * 86_400_000
+    settle(second)
+    assert [(await ring.contact(f"c-{number}")).fields.get("birthdays") for number in range(20)] == [1] * 20

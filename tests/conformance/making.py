@@ -34,8 +34,8 @@ def effect(number: int | str, **changed: Any) -> Effect:
     return Effect(**{**fields, **changed})
 
 
-def take(storage: Any, partition: int = 0, owner: str = "shard-1") -> Lease:
-    lease = storage.leases.acquire(partition, owner, 60_000)
+def take(storage: Any, partition: int = 0, owner: str = "shard-1", ttl_ms: int = 60_000) -> Lease:
+    lease = storage.leases.acquire(partition, owner, ttl_ms)
     assert lease is not None
     return lease
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.codec import encode
 from engine.core.effects import Post, Row
 from engine.core.errors import Fenced, WayfareError
@@ -151,3 +153,54 @@ async def test_poison_is_kept_within_its_bound(storage):
     found = await storage.directory.set_aside(2)
     assert [(one["partition"], one["offset"], one["reason"]) for one in found] == [(0, 3, "reason 3"), (0, 2, "reason 2")]
     assert len(await storage.directory.set_aside(10)) == 3
+
+
+async def test_owners_that_died_without_a_commit_are_counted_while_records_wait(storage):
+    first = take(storage, ttl_ms=20)
+    assert storage.commits.load(first).tries == 1
+    await storage.pass_ms(25)
+    assert storage.commits.load(take(storage, ttl_ms=20)).tries == 1, "nothing waited: no record can have killed them"
+    await storage.intake.append({0: [Event("ann", "e")]})
+    await storage.pass_ms(25)
+    third = take(storage, ttl_ms=20)
+    assert storage.commits.load(third).tries == 2
+    storage.commits.attempt(third, 1)
+    await storage.pass_ms(25)
+    fourth = take(storage)
+    state = storage.commits.load(fourth)
+    assert (state.tries, state.attempt) == (3, 1)
+    commit(storage, fourth, offset=1, counters={"c": 1}, scan=7)
+    state = storage.commits.load(fourth)
+    assert (state.tries, state.attempt, state.scan) == (1, 0, 7)
+
+
+async def test_a_clean_release_is_no_death(storage):
+    await storage.intake.append({0: [Event("ann", "e")]})
+    for _ in range(3):
+        lease = take(storage, ttl_ms=20)
+        assert storage.commits.load(lease).tries == 1
+        storage.leases.release([lease])
+
+
+async def test_only_the_owner_notes_an_attempt(storage):
+    first = take(storage, ttl_ms=20)
+    await storage.pass_ms(25)
+    take(storage, ttl_ms=20)
+    with pytest.raises(Fenced):
+        storage.commits.attempt(first, 1)
+    with pytest.raises(Fenced):
+        storage.commits.load(first)
+
+
+async def test_a_scan_meets_every_checkpoint(storage):
+    lease = take(storage, ttl_ms=20)
+    wanted = {f"contact-{number}": b"v%d" % number for number in range(2_000)}
+    commit(storage, lease, contacts=wanted)
+    found: dict[str, bytes] = {}
+    cursor, rounds = 0, 0
+    while rounds == 0 or cursor:
+        some, cursor = storage.commits.scan(0, cursor, 50)
+        found.update(some)
+        rounds += 1
+    assert found == wanted
+    assert rounds > 1

@@ -1,12 +1,12 @@
 -- One partition's commit: all that a batch changed. The owner's token, the number of the last commit, the offset and the types of the
 -- keys are checked before anything is written, and the meta hash is written last, so an error half way leaves the old offset.
--- ARGV: token, expected commit, offset, time, snapshot, most set aside; then sections, each its count of values and the values.
+-- ARGV: token, expected commit, offset, time, snapshot, most set aside, scan; then sections, each its count of values and the values.
 local SECTIONS = {
   'contacts', 'contacts_gone', 'due', 'due_gone', 'effects', 'queues', 'later', 'withdrawn', 'posts', 'marks',
   'rows', 'rows_gone', 'guard', 'guard_gone', 'parked', 'unparked', 'counters', 'dedupe', 'set_aside',
 }
 local from, count = {}, {}
-local cursor = 7
+local cursor = 8
 for _, name in ipairs(SECTIONS) do
   count[name] = tonumber(ARGV[cursor])
   from[name] = cursor + 1
@@ -167,5 +167,5 @@ if count.set_aside > 0 then
 end
 
 flush()
-call('HSET', META, 'commit', commit + 1, 'offset', ARGV[3], 'time', math.max(tonumber(ARGV[4]), tonumber(meta[4] or 0)), 'snapshot', ARGV[5], 'posted', posted)
+call('HSET', META, 'commit', commit + 1, 'offset', ARGV[3], 'time', math.max(tonumber(ARGV[4]), tonumber(meta[4] or 0)), 'snapshot', ARGV[5], 'posted', posted, 'scan', ARGV[7], 'attempt', 0)
 return commit + 1

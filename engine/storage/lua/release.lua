@@ -2,5 +2,5 @@
 if call('HGET', META, 'token') ~= ARGV[1] then
   return 0
 end
-call('HSET', META, 'owner', '', 'token', '', 'until', 0)
+call('HSET', META, 'owner', '', 'token', '', 'until', 0, 'tries', 0)
 return 1
