@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,13 @@ def run(report_file: Path = REPORT, day_ms: int = DAY_MS, console: Console | Non
     console.print(f"[bold]Wayfare demo.[/bold] {pace}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="wayfare-demo-") as folder, Sinks() as sinks:
         console.print("starting the engine: embedded Valkey, local Ray, gateway, shards, pools …", highlight=False)
-        with Deployment(Path(folder) / "data") as deployment:
+        with Deployment(Path(folder) / "data") as deployment, closing(Api(deployment.url, deployment.key)) as api:
             ready_s = time.monotonic() - begun
             documents = workspace_for(sinks, day_ms)
             deployment.publish(documents)
             maps = [document["map"] for document in documents["maps"]]
             console.print(f"ready on {deployment.url} after {ready_s:.1f} s; published the maps {', '.join(maps)}", highlight=False)
-            replay = Replay(Api(deployment.url, deployment.key), orders, day_ms)
+            replay = Replay(api, orders, day_ms)
             replay.introduce()
             console.print(f"{replay.contacts:,} contacts are known; now their purchases", highlight=False)
             with View(console, len(orders)) as view:
