@@ -33,7 +33,7 @@ def pause(turn: CoreTurn, map_id: str) -> None:
 
 
 def unpause(turn: CoreTurn, map_id: str) -> None:
-    """Unpause them; what was kept follows from the queue."""
+    """Unpause them; the first thing that was held back is applied now, the rest from the queue."""
     unpaused = False
     for enrollment in turn.contact.enrollments:
         if enrollment.map != map_id or not enrollment.paused_at:
@@ -47,7 +47,7 @@ def unpause(turn: CoreTurn, map_id: str) -> None:
                     position.due += stood
         enrollment.paused_at = 0
         turn.tell("unpaused", enrollment, enrollment.positions[0].at, {})
-        turn.queue.append((enrollment, None))
+        replay(turn, enrollment)
     if unpaused:
         turn.fire("unpaused", {"map": map_id})
 
