@@ -25,6 +25,9 @@ class UpdateContact(Action, frozen=True, kw_only=True):
         increases = {name: _value(site, raw, "increase") for name, raw in self.increase.items()}
         cleared: dict[str, Any] = dict.fromkeys(self.clear)
 
+        if not increases and not cleared:
+            return _setting(sets)
+
         def act(turn: Turn) -> None:
             fields = turn.contact.fields
             done = {name: value(turn) for name, value in sets.items()}
@@ -48,6 +51,17 @@ class UpdateContact(Action, frozen=True, kw_only=True):
         for name, raw in self.increase.items():
             if not isinstance(raw, dict) and (isinstance(raw, bool) or not isinstance(raw, int | float)):
                 site.problem(f'"{name}" is increased by something that is no number', key="increase", remedy="write a number or `{value_of: event.total}`")
+
+
+def _setting(sets: dict[str, Value]) -> Act:
+    """The act of an update that only sets, which most are."""
+
+    def act(turn: Turn) -> None:
+        done = {name: value(turn) for name, value in sets.items()}
+        turn.did({"set": done})
+        turn.set_fields(done)
+
+    return act
 
 
 def _value(site: Site, raw: Any, key: str) -> Value:

@@ -6,7 +6,7 @@ taken. Everything here is made once and never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STOP = -1
 
+# A map's counters are an array for each batch (`Runner.tally`): these eight, then three places for each element: how
+# often positions arrived, left, and passed through, which is one of each.
 COUNTED = ("entered", "active", "resting", "exited", "removed", "replaced", "merged", "erased")
 ENTERED, ACTIVE, RESTED = range(3)
 
@@ -135,18 +137,25 @@ class CompiledMap:
         self.remembers = False  # whether `past` must know who was here
         self.project: Callable[[Mapping[str, Any]], dict[str, Any] | None] = lambda data: None
         self.reads_entry = False
-        # Counters are counted in an array for each map and batch (`CoreTurn.tally`); `counters` names its places.
-        self.counters: list[str] = [f"map:{map_id}:{what}" for what in COUNTED]
         self.ins: list[int] = []
         self.outs: list[int] = []
+        self.passes: list[int] = []
+        self.tally_size = len(COUNTED)
         self.ignored = f"map:{map_id}:ignored:"
 
     def name_counters(self) -> None:
-        """Give each element its two counters, once all ids are known."""
-        for name in self.ids:
-            self.ins.append(len(self.counters))
-            self.outs.append(len(self.counters) + 1)
-            self.counters += [f"el:{self.id}:{name}:in", f"el:{self.id}:{name}:out"]
+        """Give each element its places in the tally, once all ids are known."""
+        size, first = len(self.ids), len(COUNTED)
+        self.ins, self.outs, self.passes = (list(range(first + block * size, first + (block + 1) * size)) for block in range(3))
+        self.tally_size = first + 3 * size
+
+    def counted(self, tally: list[int]) -> Iterator[tuple[str, int]]:
+        """The counters of a tally, by name."""
+        for place, what in enumerate(COUNTED):
+            yield f"map:{self.id}:{what}", tally[place]
+        for name, arrived, left, passed in zip(self.ids, self.ins, self.outs, self.passes, strict=True):
+            yield f"el:{self.id}:{name}:in", tally[arrived] + tally[passed]
+            yield f"el:{self.id}:{name}:out", tally[left] + tally[passed]
 
     def hears(self, event: str) -> Listeners:
         """The listeners of an event, made where there are none yet."""

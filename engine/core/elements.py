@@ -90,7 +90,10 @@ def _stay(turn: CoreTurn, state: int, due: int, event: str = "") -> None:
     position.state = state
     position.since = turn.now_ms
     if due:
-        turn.stand(position, due)
+        contact = turn.contact
+        contact.armed += 1
+        position.armed = contact.armed
+        position.due = due
     if turn.journal is not None:
         detail = ({"for": event} if event else {}) | ({"until": iso(due)} if due else {})
         turn.tell("waiting", turn.enrollment, position.at, detail)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from engine.core.compiled import STOP, CompiledMap
+from engine.core.compiled import COUNTED, STOP, CompiledMap
 
 if TYPE_CHECKING:
     from engine.core.turn import CoreTurn
@@ -26,13 +27,19 @@ class LostMap(CompiledMap):
 
     def __init__(self, map_id: str, version: int) -> None:
         super().__init__(map_id, version, 0)
-        self.ids = _Everywhere("?")
         self.words = _Everywhere("?")
         self.runs = _Everywhere(_park)
         self.after = _Everywhere(STOP)
-        self.counters += [f"el:{map_id}:?:in", f"el:{map_id}:?:out"]
-        self.ins = _Everywhere(len(self.counters) - 2)
-        self.outs = _Everywhere(len(self.counters) - 1)
+        self.ids = ["?"]
+        self.name_counters()
+        self.ids, self.ins, self.outs, self.passes = _Everywhere("?"), _Everywhere(self.ins[0]), _Everywhere(self.outs[0]), _Everywhere(self.passes[0])
+
+    def counted(self, tally: list[int]) -> Iterator[tuple[str, int]]:
+        """All elements are one."""
+        for place, what in enumerate(COUNTED):
+            yield f"map:{self.id}:{what}", tally[place]
+        yield f"el:{self.id}:?:in", tally[self.ins[0]]
+        yield f"el:{self.id}:?:out", tally[self.outs[0]]
 
 
 def _park(turn: CoreTurn) -> int:

@@ -28,6 +28,7 @@ class Runner:
 
     __slots__ = (
         "cascades",
+        "cascades_max",
         "changes",
         "contact",
         "enrollment",
@@ -38,6 +39,7 @@ class Runner:
         "full",
         "halted",
         "hops",
+        "hops_max",
         "journal",
         "kind",
         "kind_channel",
@@ -52,6 +54,7 @@ class Runner:
 
     def __init__(self, workspace: Workspace, changes: Changes) -> None:
         self.workspace = workspace
+        self.hops_max, self.cascades_max = workspace.bounds.hops_max, workspace.bounds.cascades_max
         self.changes = changes
         self.journal = changes.journal
         self.tallies: dict[CompiledMap, list[int]] = {}
@@ -70,11 +73,10 @@ class Runner:
 
     def begin(self, contact: Contact, now_ms: int) -> None:
         """Start on a record or a timer: fresh bounds, an empty queue."""
-        bounds = self.workspace.bounds
         self.contact = contact
         self.now_ms = now_ms
-        self.hops = bounds.hops_max
-        self.cascades = bounds.cascades_max
+        self.hops = self.hops_max
+        self.cascades = self.cascades_max
         self.enrollment = NOBODY
         self.position = NOWHERE
         self.firing = False
@@ -83,16 +85,16 @@ class Runner:
             self.events.clear()
 
     def tally(self, owner: CompiledMap) -> list[int]:
-        """The counters of one map in this batch, in the order of `owner.counters`."""
+        """The counters of one map in this batch (see compiled.py for the places)."""
         found = self.tallies.get(owner)
         if found is None:
-            found = self.tallies[owner] = [0] * len(owner.counters)
+            found = self.tallies[owner] = [0] * owner.tally_size
         return found
 
     def tally_up(self) -> None:
         """Fold the tallies into the counters of the changes."""
         for owner, tally in self.tallies.items():
-            for name, difference in zip(owner.counters, tally, strict=True):
+            for name, difference in owner.counted(tally):
                 if difference:
                     self.changes.count(name, difference)
         self.tallies.clear()
@@ -123,20 +125,24 @@ class Runner:
         entry = enrollment.entry
         self.entry = event if entry is None else entry
         self.halted = False
-        runs, ins, outs, tally = owner.runs, owner.ins, owner.outs, self.tallies.get(owner) or self.tally(owner)
-        at = position.at
-        while True:
-            if self.hops <= 0:
-                self.park(enrollment, position, "hops_max")
-                return
-            self.hops -= 1
+        runs, passes, tally = owner.runs, owner.passes, self.tallies.get(owner) or self.tally(owner)
+        start, left = position.at, self.hops
+        at = start
+        while left > 0:
+            left -= 1
             enrollment.hops += 1
             following = runs[at](self)
             if following < 0:
-                return
-            tally[outs[at]] += 1
-            tally[ins[following]] += 1
+                break
+            tally[passes[at]] += 1
             position.at = at = following
+        else:
+            self.park(enrollment, position, "hops_max")
+        self.hops = left
+        if at != start:  # it arrived where it started before, and has arrived here now
+            ins = owner.ins
+            tally[ins[start]] -= 1
+            tally[ins[at]] += 1
 
     def go(self, enrollment: Enrollment, position: Position, at: int) -> None:
         """Move a position that is not running to another element, and queue it."""

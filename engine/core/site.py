@@ -104,6 +104,9 @@ class Site:
             literal = plain(raw)
             return lambda turn: literal
         get = literal_or_taken(raw, self, key)
+        source, _, name = str(raw.get("value_of")).partition(".")
+        if source == "event" and name and "." not in name:
+            return lambda turn: turn.event.get(name)
         return lambda turn: get(turn.contact, turn.event, turn.entry, turn.now_ms)
 
     def reads_of(self, names: frozenset[str]) -> None:

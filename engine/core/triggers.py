@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.core import goals
+from engine.core import goals, leaving
 from engine.core.compiled import ACTIVE, ENTERED, PRINCIPAL, STOP, CompiledMap, Listeners, TriggerRule
 from engine.core.contact import Enrollment, Position
-from engine.core.leaving import end, is_resting
+from engine.core.leaving import is_resting
 
 if TYPE_CHECKING:
     from engine.core.turn import CoreTurn
@@ -103,12 +103,19 @@ def enroll(turn: CoreTurn, rule: TriggerRule, name: str, data: Mapping[str, Any]
     """Make an enrollment and queue its first position; the one that it replaces ends."""
     contact, owner, now = turn.contact, rule.map, turn.now_ms
     contact.enrolled += 1
-    position = Position(1, rule.start)
-    enrollment = Enrollment(contact.enrolled, owner.id, owner.version, [position], now, 0, 1, owner.project(data), None, key)
-    if replaced is not None:
-        end(turn, replaced, "replaced", enrollment)
-    contact.enrollments.append(enrollment)
-    tally = turn.tally(owner)
+    if replaced is not None and leaving.renew(turn, replaced, owner):
+        enrollment = replaced
+        position = enrollment.positions[0]
+        position.at = rule.start
+        enrollment.entered = now
+        enrollment.event = owner.project(data)
+    else:
+        position = Position(1, rule.start)
+        enrollment = Enrollment(contact.enrolled, owner.id, owner.version, [position], now, 0, 1, owner.project(data), None, key)
+        if replaced is not None:
+            leaving.end(turn, replaced, "replaced", enrollment)
+        contact.enrollments.append(enrollment)
+    tally = turn.tallies.get(owner) or turn.tally(owner)
     tally[ENTERED] += 1
     tally[ACTIVE] += 1
     tally[owner.ins[rule.start]] += 1

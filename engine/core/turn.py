@@ -83,8 +83,11 @@ class CoreTurn(Runner):
             names = [name for name, _, _ in changed if name in clocked]
             if names:
                 dates.fields_changed(self, names)
+        listening = self.workspace.listening.get("field.changed", ())
+        if listening is not None and not listening:
+            return
         for name, old, value in changed:
-            if self.heard("field.changed", name):
+            if listening is None or name in listening:
                 self.fire("field.changed", {"field": name, "from": old, "to": value})
 
     def add_purchase(self, product: str, quantity: float, price: float) -> None:
