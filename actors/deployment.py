@@ -23,6 +23,7 @@ from actors.folders import Folders
 from actors.processes import Process, end, end_leftovers, family, remember
 from actors.ray_child import RayChild
 from actors.valkey import Valkey
+from engine.codec import decode_any
 from engine.config import Config, masked
 from engine.core.errors import InvalidConfig, Unavailable, WayfareError
 from engine.storage.redis_client import RedisClient
@@ -168,9 +169,10 @@ class Deployment:
 
     def _speaking(self, role: str) -> bool:
         try:
-            return any(name.rpartition("-")[0] == role for name in self.control.beats())
+            words = [decode_any(word) for word in self.control.beats().values()]
         except Unavailable:
             return True
+        return any(said.get("role") == role and said.get("run") == self.run for said in words)
 
     # -- the parts of it -----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from actors.duty import STOP, Duty
+from actors.duty import STOP, SUPERVISOR, Duty
 from actors.processes import Process, identify
 from engine.codec import decode_any, encode
 from engine.config import Config
@@ -57,6 +57,8 @@ class Life:
         self._die = die
         self._born_of = parent()
         self._config: Config = duty.config
+        # The supervisor goes first, or it would replace the others as they end.
+        self._patience_ms = self._config.orphan_ms // 2 if duty.role == SUPERVISOR else self._config.orphan_ms
         self._seen_ms = clock()
         self._measured_ms = -MEASURE_MS
         self._self: dict[str, Any] = {"role": duty.role, "name": duty.name, "run": duty.run, "pid": os.getpid(), "host": socket.gethostname()}
@@ -92,7 +94,7 @@ class Life:
             self._seen_ms = now
         elif reigning:
             self._orphaned("another run of this deployment has begun")
-        elif now - self._seen_ms > self._config.orphan_ms:
+        elif now - self._seen_ms > self._patience_ms:
             self._orphaned("nothing was heard of `wayfare up`")
 
     def _word(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from actors.duty import SHARD, Duty
+from actors.duty import SHARD, SUPERVISOR, Duty
 from actors.life import MEASURE_MS, Life, process_here
 from actors.processes import identify
 from engine.codec import decode_any
@@ -98,6 +98,18 @@ def test_it_waits_for_an_up_that_is_silent_but_not_for_ever(scene):
     scene.now += 1
     scene.life.turn()
     assert scene.died
+
+
+def test_the_supervisor_gives_up_before_those_whom_it_would_replace(scene):
+    duty = Duty(role=SUPERVISOR, name="supervisor-1", run="this", url="", config=CONFIG)
+    died: list[int] = []
+    life = Life(duty, scene.control, scene.stop, clock=lambda: scene.now, parent=lambda: 42, die=died.append)
+    scene.control.reign("this", 0)
+    scene.now += CONFIG.orphan_ms // 2 + 1
+    life.turn()
+    scene.life.turn()
+    assert died
+    assert not scene.died
 
 
 def test_silence_of_storage_is_not_silence_of_up(scene, monkeypatch):

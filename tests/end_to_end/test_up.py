@@ -19,6 +19,8 @@ import pytest
 from actors.processes import Run, descendants, identify
 from benchmarks.deployment import Deployment, Refused, Sinks, wait_until_settled
 
+# What a killed pool held is handed out again when its claims are over; half a minute is too long for a test.
+SHORT = {"WAYFARE_CLAIM_LEASE_MS": "3000", "WAYFARE_SEND_TIMEOUT_MS": "2000"}
 WAYFARE = str(Path(sys.executable).with_name("wayfare"))
 
 
@@ -55,7 +57,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployment(data, sinks):
-    with Deployment(data) as running:
+    with Deployment(data, environ=SHORT) as running:
         running.publish(workspace(sinks.url))
         yield running
 
@@ -213,6 +215,23 @@ def test_any_process_may_be_killed(deployment, sinks, orders, victim):
     assert set(processes(deployment)) >= {"shard", "pool", "gateway", "supervisor", "valkey"}
 
 
+def test_a_shard_may_freeze_and_thaw(deployment, sinks, orders):
+    pid = owner_pid(deployment)
+    orders.send(deployment, 20)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        orders.send(deployment, 50)
+        settled(deployment)
+        assert orders.applied(deployment) == orders.sent
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    orders.send(deployment, 20)
+    settled(deployment)
+    assert orders.applied(deployment) == orders.sent
+    assert deployment.api.json("GET", "/v1/status")["conservation"]["holds"] is True
+    assert identify(pid) is not None  # it came back in time to become the standby
+
+
 def test_all_at_once_and_up_itself_may_be_killed_and_the_next_start_finds_everything(deployment, data, sinks, orders):
     orders.send(deployment, 50)
     started = msgspec.json.decode((data / "run.json").read_bytes(), type=Run).processes
@@ -225,7 +244,7 @@ def test_all_at_once_and_up_itself_may_be_killed_and_the_next_start_finds_everyt
         time.sleep(0.1)
     assert left == []
 
-    with Deployment(data) as again:
+    with Deployment(data, environ=SHORT) as again:
         settled(again)
         assert orders.applied(again) == orders.sent
         assert "admin key" not in again.log.read_text().rpartition("wayfare 0.")[2]
