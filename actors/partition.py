@@ -17,6 +17,7 @@ from engine.config import Config
 from engine.core.contact import FORMAT, Contact, due_of
 from engine.core.effects import Changes, Post
 from engine.core.errors import Unavailable, UnreadableBatch, WayfareError
+from engine.core.guard import forbidden_by, marks
 from engine.core.records import Command, Erase, Event, Posted, Record, Update, UseSnapshot
 from engine.core.routers import route
 from engine.core.step import is_blank, step
@@ -192,10 +193,18 @@ class Partition:
                 continue
             if isinstance(record, Repeatable) and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):
                 self._changes.count("duplicates")
+                self._restate_guard(record)
                 continue
             self._guarded(offset, record, offset, now, full)
             applied += 1
         return applied
+
+    def _restate_guard(self, record: Record) -> None:
+        """The guard forbade what a record takes away when it was appended; a duplicate takes nothing away, so what is on record stands again."""
+        if forbidden_by(record, self._stepping.default_consent):
+            contact = self._touched.get(record.contact) or self._take(record.contact, 0, only_known=True)
+            if contact is not None and not is_blank(contact):
+                self._changes.guard[record.contact] = marks(contact.consent)
 
     def _guarded(self, key: int | str, record: Record, offset: int, now: int, full: Set[str]) -> None:
         try:

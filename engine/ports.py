@@ -39,14 +39,15 @@ class Intake(Protocol):
         """Append per partition, all in one round trip; the first offset of each, or the exception that it met.
 
         Full where the partition holds `log_records_max` uncommitted records, or memory is past its watermark. `reserve`
-        appends beyond that, up to `log_reserve_records` more.
+        appends beyond that, up to `log_reserve_records` more. What a record takes from its contact's consent stands in the guard at once.
         """
 
     def refusing(self) -> int:
         """Milliseconds that a client should wait because memory is past its watermark, 0 while appends are welcome. No I/O: as last seen."""
 
     async def unsubscribe(self, contact: str, channel: str, status: str) -> None:
-        """Write the guard's mark and append the consent `Update` in one script: stops what was decided before."""
+        """Write the guard's mark and append the consent `Update` in one script: stops what was decided before. Where nothing at all may be sent,
+        by a record that may still be unread, it stays so."""
 
     async def lag(self) -> dict[int, tuple[int, int]]:
         """Per partition: records not yet committed, and the age in ms of the oldest."""
@@ -205,7 +206,9 @@ DEFAULT_CONSENT = {"email": "subscribed", "sms": "unsubscribed"}
 class Outbox(Protocol):
     """Effects after their commit: pending → claimed → marked → settled, each move checked in storage."""
 
-    async def claim(self, channel: str, partitions: Sequence[int], owner: str, most: int, lease_ms: int, room: Mapping[str, int], closed: Sequence[str]) -> list[Claim]:
+    async def claim(
+        self, channel: str, partitions: Sequence[int], owner: str, most: int, lease_ms: int, room: Mapping[str, int], closed: Sequence[str]
+    ) -> list[Claim]:
         """Take up to `most` effects, transactional lane first, then round by (map, dest). `room` bounds single dests, `closed`
         dests are passed over. Also returns expired claims to pending, expired marks to unknown, and due deferred ones to their queue."""
 

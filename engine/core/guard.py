@@ -6,8 +6,15 @@ record, joined by spaces, and the word `erased` alone for a contact that was era
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.core.records import Event, Record, Update
+
 ERASED = "erased"
 STATUSES = ("subscribed", "unsubscribed", "transactional_only", "bounced", "complained")
+NOTHING = frozenset({"unsubscribed", "bounced", "complained"})  # not even transactional messages
+ENDING = frozenset({"unsubscribed", "email.bounced", "email.complained"})  # events that end consent
 
 
 def marks(consent: dict[str, str]) -> str:
@@ -30,3 +37,26 @@ def refusal(text: str, channel: str, default: str, transactional: bool) -> str:
     if status == "subscribed" or (transactional and status == "transactional_only"):
         return ""
     return f"{channel}: {status}"
+
+
+def tightened(old: str, status: str) -> str:
+    """The status that stands when `status` may only make `old` stricter."""
+    return old if old in NOTHING and status not in NOTHING else status
+
+
+def ended(name: str, data: Mapping[str, Any], channels: Iterable[str]) -> dict[str, str]:
+    """Consent by channel that an event of ENDING takes away; `channels` are meant where `unsubscribed` names none."""
+    if name != "unsubscribed":
+        return {"email": name.removeprefix("email.")}
+    channel = data.get("channel")
+    status = "transactional_only" if data.get("status") == "transactional_only" else "unsubscribed"
+    return dict.fromkeys([channel] if isinstance(channel, str) and channel else channels, status)
+
+
+def forbidden_by(record: Record, channels: Iterable[str]) -> dict[str, str]:
+    """Consent by channel that a record takes away, as the guard can know it before the record is read. It never says that anything is allowed."""
+    if isinstance(record, Event):
+        return ended(record.name, record.data, channels) if record.name in ENDING else {}
+    if isinstance(record, Update):
+        return {channel: status for channel, status in record.consent.items() if status != "subscribed"}
+    return {}

@@ -22,7 +22,7 @@ class Event(msgspec.Struct, tag="e", array_like=True, gc=False):
 
 
 class Update(msgspec.Struct, tag="u", array_like=True, gc=False):
-    """A change of a contact's own record. A field set to None is cleared."""
+    """A change of a contact's own record. A field set to None is cleared. `tighten`: its consent may only be stricter than what stands."""
 
     contact: str
     fields: dict[str, Any] = {}
@@ -30,6 +30,7 @@ class Update(msgspec.Struct, tag="u", array_like=True, gc=False):
     tags_remove: list[str] = []
     consent: dict[str, str] = {}
     id: str = ""
+    tighten: bool = False
 
 
 class Command(msgspec.Struct, tag="c", array_like=True, gc=False):

@@ -12,7 +12,7 @@ from typing import Any
 from engine.core import dates, leaving, live_edit, tasks, timers, triggers
 from engine.core.contact import FORMAT, HOLDING, PARKED, RUNNING, Contact
 from engine.core.effects import Changes, Row
-from engine.core.guard import ERASED, STATUSES, marks
+from engine.core.guard import ENDING, ERASED, STATUSES, ended, marks, tightened
 from engine.core.local_time import iso
 from engine.core.outcomes import apply_outcome
 from engine.core.records import Command, Erase, Event, Outcome, Posted, Record, Update
@@ -81,11 +81,11 @@ def _event(turn: CoreTurn, record: Event) -> None:
         data = {**data, "time": iso(record.time)}
     kept = _KEPT.get(record.name)
     if kept is not None:
-        kept(turn, data)
+        kept(turn, record.name, data)
     turn.fire(record.name, data)
 
 
-def _purchased(turn: CoreTurn, data: Mapping[str, Any]) -> None:
+def _purchased(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
     product = data.get("product")
     if not isinstance(product, str) or not product:
         return
@@ -98,58 +98,45 @@ def _number(value: Any, otherwise: float) -> float:
     return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf") else otherwise
 
 
-def _bounced(turn: CoreTurn, data: Mapping[str, Any]) -> None:
-    _put_consent(turn, {"email": "bounced"})
+def _consent_ended(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
+    _put_consent(turn, ended(name, data, turn.workspace.default_consent), tighten=True)
 
 
-def _complained(turn: CoreTurn, data: Mapping[str, Any]) -> None:
-    _put_consent(turn, {"email": "complained"})
+_KEPT: dict[str, Callable[[CoreTurn, str, Mapping[str, Any]], None]] = {"purchased": _purchased, **dict.fromkeys(ENDING, _consent_ended)}
 
 
-def _unsubscribed(turn: CoreTurn, data: Mapping[str, Any]) -> None:
-    """Of the channel that the event names, else of all."""
-    channel = data.get("channel")
-    channels = [channel] if isinstance(channel, str) and channel else list(turn.workspace.default_consent)
-    status = "transactional_only" if data.get("status") == "transactional_only" else "unsubscribed"
-    _put_consent(turn, dict.fromkeys(channels, status))
+def _put_consent(turn: CoreTurn, consent: Mapping[str, str], *, tighten: bool = False) -> list[tuple[str, str]]:
+    """Set consent by channel; the channels (and statuses) that were unsubscribed by it. The guard hears of every change.
 
-
-_KEPT: dict[str, Callable[[CoreTurn, Mapping[str, Any]], None]] = {
-    "purchased": _purchased,
-    "email.bounced": _bounced,
-    "email.complained": _complained,
-    "unsubscribed": _unsubscribed,
-}
-
-
-def _put_consent(turn: CoreTurn, consent: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Set consent by channel; the channels (and statuses) that were unsubscribed by it. The guard hears of every change."""
+    `tighten`: a channel on which nothing at all may be sent stays so.
+    """
     contact = turn.contact
-    ended = []
+    stopped = []
     changed = False
-    for channel, status in consent.items():
+    for channel, wanted in consent.items():
         old = contact.consent.get(channel)
+        effective = old or turn.workspace.default_consent.get(channel, "unsubscribed")
+        status = tightened(effective, wanted) if tighten else wanted
         if status not in STATUSES or status == old:
             continue
         contact.consent[channel] = status
         changed = True
-        effective = old or turn.workspace.default_consent.get(channel, "unsubscribed")
         if status in ("unsubscribed", "transactional_only") and status != effective:
-            ended.append((channel, status))
+            stopped.append((channel, status))
     if changed:
         turn.changes.guard[contact.id] = marks(contact.consent)
-    return ended
+    return stopped
 
 
 def _update(turn: CoreTurn, record: Update) -> None:
     """Everything is changed first; then the events come in order: fields, tags added, tags removed, consent."""
     changed = turn.put_fields(record.fields)
     added, removed = turn.put_tags(record.tags_add, record.tags_remove)
-    ended = _put_consent(turn, record.consent)
+    stopped = _put_consent(turn, record.consent, tighten=record.tighten)
     if changed:
         turn.fields_changed(changed)
     turn.tags_changed(added, removed)
-    for channel, status in ended:
+    for channel, status in stopped:
         turn.fire("unsubscribed", {"channel": channel, "status": status})
 
 

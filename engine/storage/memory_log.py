@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from engine.codec import encode
 from engine.config import Config
 from engine.core.errors import Full
-from engine.core.guard import ERASED
+from engine.core.guard import ERASED, tightened
 from engine.core.partitioning import partition_of
 from engine.core.records import Record, Update
 from engine.ports import Read
-from engine.storage.guard_text import with_mark
+from engine.storage.guard_text import marks_of, with_mark
 from engine.storage.log_entries import Entry, batches_of, entries
 from engine.storage.memory_partition import Clock, Partition
 
@@ -26,6 +26,17 @@ def append(partition: Partition, blobs: Sequence[tuple[int, bytes]], bound: int,
         partition.next += size
         partition.entries.append(Entry(partition.next - 1, size, partition.stamp_ms, blob))
     return first
+
+
+def forbid(partition: Partition, number: int, contact: str, channel: str, status: str) -> None:
+    """Write a mark that makes the guard stricter, and hold it until a commit has passed the record of that number."""
+    text = partition.guard.get(contact, "")
+    stands = dict(mark.split("=", 1) for mark in text.split() if "=" in mark)
+    status = tightened(stands.get(channel, ""), status)
+    if text != ERASED:
+        partition.guard[contact] = with_mark(text, channel, status)
+    _, marks = partition.held_marks.get(contact, (0, {}))
+    partition.held_marks[contact] = (number, {**marks, channel: status})
 
 
 class MemoryLog:
@@ -77,7 +88,9 @@ class MemoryIntake:
         for number, records in batches.items():
             if records:
                 try:
-                    answers[number] = append(self._partitions[number], entries(records, self._config), bound, self._clock())
+                    first = answers[number] = append(self._partitions[number], entries(records, self._config), bound, self._clock())
+                    for index, contact, channel, status in marks_of(records):
+                        forbid(self._partitions[number], first + index, contact, channel, status)
                 except Full as error:
                     answers[number] = error
         return answers
@@ -89,13 +102,9 @@ class MemoryIntake:
     async def unsubscribe(self, contact: str, channel: str, status: str) -> None:
         """Write the guard's mark, held until a commit has passed the record, and append the record."""
         where = self._partitions[partition_of(contact, self._config.partitions)]
-        blob = encode([Update(contact, consent={channel: status})])
+        blob = encode([Update(contact, consent={channel: status}, tighten=True)])
         number = append(where, [(1, blob)], where.next + 1, self._clock())
-        text = where.guard.get(contact, "")
-        if text != ERASED:
-            where.guard[contact] = with_mark(text, channel, status)
-        _, marks = where.held_marks.get(contact, (0, {}))
-        where.held_marks[contact] = (number, {**marks, channel: status})
+        forbid(where, number, contact, channel, status)
 
     async def lag(self) -> dict[int, tuple[int, int]]:
         """Per partition: records not yet committed, and the age in ms of the oldest."""

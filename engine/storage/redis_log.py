@@ -16,6 +16,7 @@ from engine.core.errors import Full, ResultUnknown, Unavailable
 from engine.core.partitioning import partition_of
 from engine.core.records import Record, Update
 from engine.ports import LogBatch, Read
+from engine.storage.guard_text import marks_of
 from engine.storage.log_entries import Entry, batches_of, entries
 from engine.storage.redis_call import Argument, Call, checked, command, only, partition_key, script
 from engine.storage.redis_client import AsyncRedisClient, RedisClient
@@ -26,7 +27,8 @@ _ENTRIES_AT_FIRST = 8  # per partition, until the size of its entries is known
 def append_call(partition: int, records: Sequence[Record], config: Config, *, reserve: bool) -> Call:
     """Append to one partition; the answer is the first number, or Full."""
     bound = config.log_records_max + (config.log_reserve_records if reserve else 0)
-    args: list[Argument] = [bound]
+    marks: list[Argument] = [part for mark in marks_of(records) for part in mark]
+    args: list[Argument] = [bound, len(marks), *marks]
     for entry in entries(records, config):
         args += entry
     return script("append_reserve" if reserve else "append", partition, *args)
@@ -115,7 +117,7 @@ class RedisIntake:
 
     async def unsubscribe(self, contact: str, channel: str, status: str) -> None:
         """Write the guard's mark and append the consent `Update` in one script."""
-        blob = encode([Update(contact, consent={channel: status})])
+        blob = encode([Update(contact, consent={channel: status}, tighten=True)])
         checked(await self._durably([script("unsubscribe", partition_of(contact, self._config.partitions), contact, channel, status, blob)]))
 
     async def lag(self) -> dict[int, tuple[int, int]]:

@@ -28,9 +28,9 @@ def _build(header: str, *parts: str) -> Script:
 
 
 SCRIPTS = {
-    "append": _build(PLAIN, "partition", "log", "append"),
-    "append_reserve": _build(DRAINING, "partition", "log", "append"),
-    "unsubscribe": _build(DRAINING, "partition", "log", "guard", "unsubscribe"),
+    "append": _build(PLAIN, "partition", "log", "guard", "forbid", "append"),
+    "append_reserve": _build(DRAINING, "partition", "log", "guard", "forbid", "append"),
+    "unsubscribe": _build(DRAINING, "partition", "log", "guard", "forbid", "unsubscribe"),
     "lag": _build(DRAINING, "partition", "lag"),
     "trim": _build(DRAINING, "partition", "trim"),
     "acquire": _build(DRAINING, "partition", "acquire"),

@@ -1,6 +1,7 @@
 """`/u/{token}`: one-click unsubscribe (RFC 8058). A GET only shows a page, because scanners of mail follow links; a POST acts at once.
 
-The guard's mark is written in the same script as the record, so what was decided before and is not yet sent stays unsent.
+The guard's mark is written in the same script as the record, so what was decided before and is not yet sent stays unsent. Who gets
+nothing at all stays so, even by a STOP that nobody has read yet: storage never lets this link loosen.
 """
 
 from __future__ import annotations
@@ -8,12 +9,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from actions.unsubscribe import read_token
-from engine.codec import decode_contact
 from gateway.pages import page
 from gateway.routing import Call, Route
 
 STATUS = "transactional_only"
-STRICTER = ("unsubscribed", "bounced", "complained")
 
 
 async def ask(call: Call) -> web.Response:
@@ -30,10 +29,7 @@ async def act(call: Call) -> web.Response:
     if who is None:
         return _unknown()
     contact, channel = who
-    raw = await call.services.directory.contact(contact)
-    # Who gets nothing at all stays so: this link must not let transactional messages through again.
-    if raw is None or decode_contact(raw).consent.get(channel) not in STRICTER:
-        await call.services.intake.unsubscribe(contact, channel, STATUS)
+    await call.services.intake.unsubscribe(contact, channel, STATUS)
     return page("Unsubscribed", "<p>You are unsubscribed. You may still get messages that belong to an order or an account.</p>")
 
 

@@ -105,6 +105,30 @@ async def test_events_are_applied_once_and_in_order(ring: Ring) -> None:
     assert (await ring.counters())["duplicates"] == 5
 
 
+async def test_a_duplicate_takes_nothing_away_for_good(ring: Ring) -> None:
+    """The guard forbids when a record is appended, before anybody knows that it is a duplicate."""
+    shard = ring.shard()
+    stop, again = Event("ann", "unsubscribed", {"channel": "email"}, "u-1"), Update("ann", consent={"email": "subscribed"})
+    await ring.append(stop, again)
+    settle(shard)
+    await ring.append(stop)
+    guard = ring.store.intake._partitions[partition_of("ann", ring.config.partitions)].guard
+    assert guard == {"ann": "email=unsubscribed"}
+    settle(shard)
+    assert guard == {"ann": "email=subscribed"}
+    assert (await ring.contact("ann")).consent == {"email": "subscribed"}
+
+
+async def test_a_link_clicked_after_a_stop_loosens_nothing(ring: Ring) -> None:
+    shard = ring.shard()
+    await ring.append(Update("ann", consent={"email": "unsubscribed"}))
+    await ring.store.intake.unsubscribe("ann", "email", "transactional_only")
+    await ring.store.intake.unsubscribe("bob", "email", "transactional_only")
+    settle(shard)
+    assert (await ring.contact("ann")).consent == {"email": "unsubscribed"}
+    assert (await ring.contact("bob")).consent == {"email": "transactional_only"}
+
+
 async def test_a_successor_goes_on_where_the_owner_ended(ring: Ring) -> None:
     first = ring.shard()
     await ring.append(Event("ann", "order", {}, "o-1"))

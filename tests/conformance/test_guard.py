@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.partitioning import partition_of
-from engine.core.records import Update
+from engine.core.records import Event, Update
 from tests.conformance.making import claim, commit, counts, effect, take
 
 ANN = partition_of("ann", 4)
@@ -50,7 +50,7 @@ async def test_an_unsubscribe_that_is_still_unread_stops_what_was_decided_before
     await storage.intake.unsubscribe("ann", "email", "transactional_only")
     assert await mark(storage, claims) == ["email: transactional_only"]
     records = storage.log.read({ANN: 1}, 10).batches[ANN][0].records
-    assert records == [Update("ann", consent={"email": "transactional_only"})]
+    assert records == [Update("ann", consent={"email": "transactional_only"}, tighten=True)]
 
 
 async def test_a_commit_of_older_records_does_not_undo_an_unsubscribe(storage):
@@ -79,3 +79,49 @@ async def test_erasing_overrules_an_unread_unsubscribe(storage):
     await storage.intake.unsubscribe("ann", "email", "transactional_only")
     commit(storage, lease, offset=1, guard={"ann": "erased"}, effects=[effect(1, lane="t", consent="email")])
     assert await mark(storage, await claim(storage, partitions=[ANN])) == ["contact erased"]
+
+
+@pytest.mark.parametrize(
+    ("record", "answer"),
+    [
+        (Update("ann", consent={"email": "unsubscribed"}), "email: unsubscribed"),
+        (Update("ann", consent={"email": "transactional_only", "sms": "subscribed"}), "email: transactional_only"),
+        (Update("ann", {"email": "x"}), ""),
+        (Event("ann", "unsubscribed"), "email: unsubscribed"),
+        (Event("ann", "unsubscribed", {"channel": "sms"}), ""),
+        (Event("ann", "email.complained"), "email: complained"),
+        (Event("bob", "unsubscribed"), ""),
+        (Event("ann", "order"), ""),
+    ],
+)
+async def test_what_an_unread_record_takes_away_is_forbidden_at_once(storage, record, answer):
+    commit(storage, take(storage, ANN), effects=[effect(1, consent="email")])
+    claims = await claim(storage, partitions=[ANN])
+    await storage.intake.append({ANN: [Event("ann", "before"), record]})
+    assert await mark(storage, claims) == [answer]
+
+
+async def test_an_unread_record_allows_nothing(storage):
+    commit(storage, take(storage, ANN), effects=[effect(1, consent="email")], guard={"ann": "email=unsubscribed"})
+    await storage.intake.append({ANN: [Update("ann", consent={"email": "subscribed"})]})
+    assert await mark(storage, await claim(storage, partitions=[ANN])) == ["email: unsubscribed"]
+
+
+async def test_a_mark_is_held_until_its_own_record_is_committed(storage):
+    lease = take(storage, ANN)
+    await storage.intake.append({ANN: [Update("ann", consent={"email": "subscribed"}), Update("ann", consent={"email": "unsubscribed"})]})
+    commit(storage, lease, offset=2, guard={"ann": "email=subscribed"}, effects=[effect(1, consent="email")])
+    assert await mark(storage, await claim(storage, partitions=[ANN])) == ["email: unsubscribed"]
+    commit(storage, lease, offset=3, guard={"ann": "email=subscribed"}, effects=[effect(2, consent="email")])
+    assert await mark(storage, await claim(storage, partitions=[ANN])) == [""]
+
+
+async def test_a_link_clicked_after_a_stop_does_not_loosen_it(storage):
+    """Neither of the two was read yet."""
+    lease = take(storage, ANN)
+    await storage.intake.append({ANN: [Update("ann", consent={"email": "unsubscribed"})]})
+    await storage.intake.unsubscribe("ann", "email", "transactional_only")
+    commit(storage, lease, effects=[effect(1, lane="t", consent="email")])
+    assert await mark(storage, await claim(storage, partitions=[ANN])) == ["email: unsubscribed"]
+    commit(storage, lease, offset=2, guard={"ann": "email=unsubscribed"}, effects=[effect(2, lane="t", consent="email")])
+    assert await mark(storage, await claim(storage, partitions=[ANN])) == ["email: unsubscribed"]
