@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from actions.limits import limit_problems
 from actions.providers.registry import provider_problems
 from engine.core.documents import read_document
 from engine.core.errors import InvalidDocument, Problem
@@ -38,13 +39,13 @@ async def read_mapping(call: Call, name: str) -> dict[str, Any]:
 async def published(services: Services, change: Callable[[Documents], Documents], *, plan: bool = False) -> Publication:
     """Publish what `change` makes of the documents in force; Refusal (conflict) where others were always faster."""
     try:
-        return await publish(services.workspaces, change, services.registry, services.config, services.clock(), plan=plan, more=_of_providers)
+        return await publish(services.workspaces, change, services.registry, services.config, services.clock(), plan=plan, more=_of_sending)
     except Raced as raced:
         raise Refusal("conflict", str(raced)) from None
 
 
-def _of_providers(documents: Documents) -> list[Problem]:
-    return provider_problems(documents.get("providers") or {})
+def _of_sending(documents: Documents) -> list[Problem]:
+    return [*provider_problems(documents.get("providers") or {}), *limit_problems(documents.get("limits") or {})]
 
 
 def _read_yaml(body: bytes, file: str) -> Any:

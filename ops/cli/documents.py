@@ -94,6 +94,7 @@ def checked_folder(folder: Path, config: Config) -> dict[str, Any]:
 
 def read_folder(folder: Path, config: Config) -> tuple[dict[str, Any], list[Problem]]:
     """The documents of a folder, and everything that is wrong with them or may be."""
+    from actions.limits import limit_problems
     from actions.providers.registry import provider_problems
     from actions.registry import load_registry
     from engine.core.workspace import problems_of
@@ -103,6 +104,7 @@ def read_folder(folder: Path, config: Config) -> tuple[dict[str, Any], list[Prob
     documents = read_workspace(folder, problems)
     problems += problems_of(documents, load_registry(), config)
     problems += provider_problems(documents["providers"])
+    problems += limit_problems(documents["limits"])
     return documents, problems
 
 

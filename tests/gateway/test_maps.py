@@ -159,6 +159,13 @@ async def test_a_provider_that_is_not_known_is_a_problem(gateway):
     assert "pigeon" in str((await answer.json())["problems"])
 
 
+@pytest.mark.parametrize("limits", [{"rates": {"email": "fast"}}, {"delivery": {"email": "twice"}}, {"rates": [1]}, []])
+async def test_limits_that_no_pool_could_read_are_a_problem(gateway, limits):
+    answer = await gateway.call("PUT", "/v1/workspace", {"maps": [WELCOME], "limits": limits})
+    assert answer.status == 422
+    assert "limits" in str((await answer.json())["problems"])
+
+
 async def test_always_being_slower_is_a_conflict(gateway):
     async def never(snapshot, expected):
         return False

@@ -50,6 +50,15 @@ def test_every_verb_has_help_and_is_listed(run):
         assert run(verb, "--help")[0] == 0
 
 
+def test_a_rate_that_no_pool_could_read_is_told_with_its_line(run, tmp_path):
+    (tmp_path / "w").mkdir()
+    for limits, place in [("timezone: UTC\nrates:\n  email: fast\n", "limits.yaml:3"), ("- rates\n", "limits.yaml"), ("rates: [1]\n", "limits.yaml")]:
+        (tmp_path / "w" / "limits.yaml").write_text(limits)
+        status, _, err = run("check", "w")
+        assert status == 2
+        assert place in err
+
+
 def test_an_unknown_verb_is_bad_usage(run):
     assert run("fly")[0] == 2
 
