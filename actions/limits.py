@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from engine.core.errors import InvalidConfig, Problem
-from engine.ports import Budget
+from engine.ports import DEFAULT_CONSENT, Budget
 
 GRANT_MS = 1_000
 SLICE_S = 0.1  # of the rate, at once: smooth enough for a provider, few enough round trips
@@ -68,7 +68,7 @@ def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise InvalidConfig(f"limits.yaml: unknown time zone {timezone!r}") from None
-    return Limits(channel, rates, days, mode == "at_most_once", timezone, dict(document.get("default_consent") or {}))
+    return Limits(channel, rates, days, mode == "at_most_once", timezone, {**DEFAULT_CONSENT, **(document.get("default_consent") or {})})
 
 
 def limit_problems(document: Mapping[str, Any], file: str = "limits.yaml") -> list[Problem]:

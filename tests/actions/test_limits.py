@@ -18,11 +18,12 @@ DOCUMENT = {
 
 def test_each_channel_reads_its_part() -> None:
     assert read_limits(DOCUMENT, "email") == Limits(
-        "email", {"": 500.0, "gmail.com": 50.0}, {"gmail.com": 1_000}, True, "America/New_York", {"email": "subscribed"}
+        "email", {"": 500.0, "gmail.com": 50.0}, {"gmail.com": 1_000}, True, "America/New_York", {"email": "subscribed", "sms": "unsubscribed"}
     )
     sms = read_limits(DOCUMENT, "sms")
     assert (sms.rates, sms.days, sms.once) == ({"": 0.5}, {"": 200}, False)
     assert read_limits(DOCUMENT, "webhook").rates == {"a.example:8080": 2.0}
+    assert read_limits({"default_consent": {"sms": "subscribed"}}, "email").consent == {"email": "subscribed", "sms": "subscribed"}
     assert [read_limits({}, channel).once for channel in ("email", "sms", "webhook")] == [True, True, False]
 
 
