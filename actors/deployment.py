@@ -155,7 +155,7 @@ class Deployment:
             if self.valkey:
                 self.valkey.stop(CHILD_PATIENCE_S)
             end(self._remembered, 0.0)
-            self.folders.forget_ray()
+            self.folders.leave()
             self.folders.run.unlink(missing_ok=True)
             self._watchdog.communicate()
 

@@ -52,6 +52,11 @@ class Folders:
             else:
                 entry.unlink(missing_ok=True)
 
+    def leave(self) -> None:
+        """After a clean stop: the short folder is of no use any more."""
+        self.forget_ray()
+        self.ray.rmdir()
+
 
 def write_private(file: Path, text: str) -> None:
     """Write a file that only its owner may read."""

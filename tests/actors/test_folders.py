@@ -71,6 +71,8 @@ def test_rays_leftovers_are_removed_but_not_what_links_lead_to(tmp_path):
     folders.forget_ray()
     assert list(folders.ray.iterdir()) == []
     assert (tmp_path / "kept").exists()
+    folders.leave()
+    assert not folders.ray.exists()
 
 
 def test_port_0_becomes_a_free_one_and_a_taken_one_is_refused():
