@@ -79,9 +79,17 @@ class Gate:
         return granted
 
     def leave(self, claim: Claim) -> None:
-        """A claim is settled, refused or given back: its place is free."""
-        dest = claim.effect.dest
+        """A claim was refused or given back: it holds nothing any more."""
+        self.answered(claim)
+        self.settled()
+
+    def settled(self) -> None:
+        """A result is written: there is room for another claim."""
         self.in_flight -= 1
+
+    def answered(self, claim: Claim) -> None:
+        """The provider has answered, or will not be asked: its destination takes another one while the result is being written."""
+        dest = claim.effect.dest
         self._places[dest] -= 1
         if not self._places[dest]:
             del self._places[dest]

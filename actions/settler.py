@@ -56,7 +56,9 @@ class Settler:
         self._busy = asyncio.Lock()
 
     def add(self, settle: Settle, sent_ms: int = 0) -> None:
-        """Settle this soon."""
+        """Settle this soon. Its destination is free at once."""
+        self._gate.answered(settle.claim)
+        self._freed.set()
         self.waiting.append((settle, sent_ms, self._clock()))
         self._news.set()
 
@@ -81,8 +83,8 @@ class Settler:
                 self._keep(batch)
                 await asyncio.sleep(FAULT_WAIT_MS / 1_000)
                 return
-            for settle, _, _ in batch:
-                self._gate.leave(settle.claim)
+            for _ in batch:
+                self._gate.settled()
             self._freed.set()
             if self._observe is not None:
                 self._observe(self._batch_of([entry for entry, ours in zip(batch, held, strict=True) if ours]))
@@ -94,7 +96,7 @@ class Settler:
             if entry[2] > oldest_ms:
                 self.waiting.append(entry)
             else:
-                self._gate.leave(entry[0].claim)
+                self._gate.settled()
         self._news.set()
 
     def _batch_of(self, settled: list[tuple[Settle, int, int]]) -> PoolBatch:

@@ -89,7 +89,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mark_effects_max: int = 64
     claim_effects_max: int = 256
     in_flight_max: int = 512  # per channel and pool
-    in_flight_per_host_max: int = 32
+    in_flight_per_host_max: int = 64
     attempts_max: int = 200  # the waits reach retry_ms_max at the 13th, so the life of an effect ends first
     retry_ms_min: int = 1_000
     retry_ms_max: int = 3_600_000

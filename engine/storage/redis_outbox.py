@@ -19,7 +19,7 @@ from engine.storage.listing import add_depths, entry_of, outcome_of, wanted
 from engine.storage.redis_call import Argument, Call, beyond, checked, command, only, partition_key, script
 from engine.storage.redis_client import AsyncRedisClient
 from engine.storage.redis_log import milliseconds
-from engine.storage.shares import by_backlog, evenly
+from engine.storage.shares import by_backlog, parted
 
 _PAGE = 500  # effects looked at in one round trip of a listing
 
@@ -72,19 +72,21 @@ class RedisOutbox:
     async def claim(
         self, channel: str, partitions: Sequence[int], owner: str, most: int, lease_ms: int, room: Mapping[str, int], closed: Sequence[str]
     ) -> list[Claim]:
-        """Take up to `most` effects, in one round trip over the partitions; the larger backlogs get the larger shares."""
+        """Take up to `most` effects, in one round trip over the partitions; what is known to wait is fetched from few of them."""
         if not partitions:
             return []
         self._turn += 1
         token = secrets.token_hex(16)
         shares = by_backlog(most, [self._backlog[channel, partition] for partition in partitions], self._turn)
-        rooms = {dest: evenly(free, len(partitions), self._turn) for dest, free in room.items()}
+        rooms = {dest: parted(free, shares) for dest, free in room.items()}
+        asked = [index for index, share in enumerate(shares) if share]
         calls = [
-            claim_call(partition, channel, token, share, lease_ms, {dest: parts[index] for dest, parts in rooms.items()}, closed, self._config)
-            for index, (partition, share) in enumerate(zip(partitions, shares, strict=True))
+            claim_call(partitions[index], channel, token, shares[index], lease_ms, {dest: parts[index] for dest, parts in rooms.items()}, closed, self._config)
+            for index in asked
         ]
         claims: list[Claim] = []
-        for partition, (queued, taken) in zip(partitions, checked(await self._client.run(calls)), strict=True):
+        for index, (queued, taken) in zip(asked, checked(await self._client.run(calls)), strict=True):
+            partition = partitions[index]
             self._backlog[channel, partition] = queued
             claims += taken
         return claims

@@ -89,6 +89,7 @@ async def test_erasing_overrules_an_unread_unsubscribe(storage):
         (Update("ann", {"email": "x"}), ""),
         (Event("ann", "unsubscribed"), "email: unsubscribed"),
         (Event("ann", "unsubscribed", {"channel": "sms"}), ""),
+        (Event("ann", "unsubscribed", {"channel": "sms=x email=unsubscribed a"}), ""),
         (Event("ann", "email.complained"), "email: complained"),
         (Event("bob", "unsubscribed"), ""),
         (Event("ann", "order"), ""),
