@@ -77,6 +77,13 @@ class Pool:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then end what was handed over, settle it, and give back the rest."""
         settler = asyncio.create_task(self._settler.run())
+        try:
+            await self._turns(stop)
+            await self.settled()
+        finally:
+            settler.cancel()
+
+    async def _turns(self, stop: asyncio.Event) -> None:
         idle_ms = self._config.idle_ms_min
         while not stop.is_set():
             try:
@@ -89,8 +96,6 @@ class Pool:
             if not busy:
                 self._freed.clear()
                 await _pause(idle_ms, self._freed)
-        await self.settled()
-        settler.cancel()
 
     async def turn(self) -> bool:
         """Claim once and start sending; whether there may be more at once. Raises Unavailable."""

@@ -48,9 +48,11 @@ def ended(name: str, data: Mapping[str, Any], channels: Iterable[str]) -> dict[s
     """Consent by channel that an event of ENDING takes away; `channels` are meant where `unsubscribed` names none."""
     if name != "unsubscribed":
         return {"email": name.removeprefix("email.")}
-    channel = data.get("channel")
     status = "transactional_only" if data.get("status") == "transactional_only" else "unsubscribed"
-    return dict.fromkeys([channel] if isinstance(channel, str) and channel else channels, status)
+    channel = data.get("channel")
+    if not isinstance(channel, str) or not channel:
+        return dict.fromkeys(channels, status)
+    return {channel: status} if channel.isidentifier() else {}  # anything else could forge marks in the guard's text
 
 
 def forbidden_by(record: Record, channels: Iterable[str]) -> dict[str, str]:
