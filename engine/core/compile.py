@@ -30,6 +30,7 @@ from engine.core.compiled import PRINCIPAL, STOP, CompiledMap, DateRule, GoalRul
 from engine.core.conditions import Predicate, compile_predicate
 from engine.core.errors import Problem
 from engine.core.parse_elements import word_of
+from engine.core.parse_triggers import OF_A_MAP
 from engine.core.projection import projector
 from engine.core.site import Site, Surroundings, prepare
 from engine.core.upstream import Graph
@@ -116,7 +117,12 @@ class _Compiler:
     # -- what listens --------------------------------------------------------------------------------------------------
 
     def predicate(self, trigger: Trigger, place: str, reads: set[str]) -> Predicate:
-        test = compile_predicate(trigger.where, self.site(place, trigger.line, trigger.where, reads))
+        site = self.site(place, trigger.line, trigger.where, reads)
+        test = compile_predicate(trigger.where, site)
+        if trigger.kind in OF_A_MAP and (name := principal_of(trigger)) != self.source.id:
+            site.need("maps", name)
+        if trigger.kind == "purchased" and (name := principal_of(trigger)):
+            site.product(name)
         if trigger.date is not None:
             self.map.dates.append(DateRule(event_of(trigger), trigger.date, trigger.yearly))
         return test

@@ -223,7 +223,7 @@ def _tag(word: str, raw: Any, scope: Scope) -> Predicate:
 
 
 def _purchased(word: str, raw: Any, scope: Scope) -> Predicate:
-    return _set_of(word, raw, lambda contact, name: isinstance(name, str) and name in contact.purchases, scope, lambda name: None)
+    return _set_of(word, raw, lambda contact, name: isinstance(name, str) and name in contact.purchases, scope, lambda name: scope.product(name, key=word))
 
 
 def _in_map(word: str, raw: Any, scope: Scope) -> Predicate:

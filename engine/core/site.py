@@ -78,6 +78,11 @@ class Site:
         self.problem(f'there is no {_SINGULAR[what]} "{name[:100]}"', key=key, remedy=suggest(name, things) or _listing(what, things))
         return {}
 
+    def product(self, name: str, *, key: str = "") -> None:
+        """Report a product that is missing, where the workspace lists any."""
+        if self.around.things["products"]:
+            self.need("products", name, key=key)
+
     def text(self, source: str, *, key: str = "") -> Value:
         """A template that is rendered when the contact arrives."""
         try:

@@ -31,6 +31,9 @@ class Scope(Protocol):
     def need(self, what: str, name: str, *, key: str = "") -> Mapping[str, Any]:
         """A named thing of the workspace; a missing one is reported."""
 
+    def product(self, name: str, *, key: str = "") -> None:
+        """Report a product that is missing, where the workspace lists any: one that lists none may still hear of purchases."""
+
 
 def getter(name: str, scope: Scope) -> Getter:
     """What takes the value called `name`: `event.x.y`, `entry.x.y` or a contact field (`a.b` looks into a field `a` too)."""

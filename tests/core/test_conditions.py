@@ -26,6 +26,9 @@ class FakeScope:
     def need(self, what: str, name: str, *, key: str = "") -> dict[str, Any]:
         return {}
 
+    def product(self, name: str, *, key: str = "") -> None:
+        pass
+
 
 def holds(where: Any, fields: dict[str, Any] | None = None, event: dict[str, Any] | None = None, entry: dict[str, Any] | None = None, **parts: Any) -> bool:
     scope = FakeScope()
