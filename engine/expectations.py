@@ -44,10 +44,23 @@ def check_expectations(expect: Any, problems: list[Problem]) -> None:
     for contact in contacts.raw:
         one = contacts.at(contact)
         if one.known(("tags", "fields", "positions"), "an expected contact"):
-            [*one.at("tags").items("`tags`")] if one.has("tags") else None
-            for key in ("fields", "positions"):
-                if one.has(key) and not isinstance(one.raw[key], Mapping):
-                    one.at(key).problem(f"`{key}` must be a mapping, not {shown(one.raw[key])}")
+            _check_contact(one)
+
+
+def _check_contact(place: Place) -> None:
+    if place.has("tags"):
+        _check_texts(place.at("tags"), "`tags`", "a tag")
+    for key in ("fields", "positions"):
+        if place.has(key) and not isinstance(place.raw[key], Mapping):
+            place.at(key).problem(f"`{key}` must be a mapping, not {shown(place.raw[key])}")
+        elif key == "positions" and place.has(key):
+            for map_id in place.raw[key]:
+                _check_texts(place.at(key).at(map_id), "the positions in a map", "the id of an element")
+
+
+def _check_texts(place: Place, what: str, item_is: str) -> None:
+    for item in place.items(what):
+        item.text(item_is)
 
 
 def differences(expect: Any, lines: list[Line]) -> list[Difference]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from engine.core import outcomes
 from engine.core.errors import InvalidDocument, Problem
 from engine.core.guard import STATUSES
 from engine.core.local_time import instant
@@ -21,6 +22,7 @@ SECTIONS = ("maps", "sequences", "templates", "products", "team", "routers", "fu
 KEYS = ("title", "description", "workspace", "start", "until", "script", "expect", *SECTIONS)
 START = "2026-01-05T09:00:00Z"
 UNTIL = "30d"
+_START_MS_MAX = 221_845_392_000_000  # the year 9000: every duration ends within what calendars have
 _VERBS = ("add_to", "remove_from", "pause", "unpause")
 
 Scripted = Event | Update | Command | Outcome
@@ -58,6 +60,8 @@ def read_script(raw: Mapping[str, Any], read_workspace: Callable[[str], Mapping[
     start = instant(raw.get("start", START), UTC)
     if start is None:
         place.at("start").problem(f"`start` must be a time such as {START}, not {shown(raw['start'])}")
+    elif not 0 < start < _START_MS_MAX:
+        place.at("start").problem("`start` must lie after 1970 and before 9000")
     until = place.at("until").taken(parse_duration) if place.has("until") else parse_duration(UNTIL)
     reader = _Entries(start or 0)
     entries = [entry for item in place.at("script").items("`script`") if (entry := reader.entry(item))] if place.has("script") else []
@@ -144,8 +148,11 @@ class _Entries:
         known = {"action", "status", "reason", "outcome"}
         data = {key: plain(value) for key, value in inner.raw.items() if key not in known or key == "outcome"}
         status = inner.at("status").text("`status`") if inner.has("status") else ""
-        if not status and action != "assign_task":
-            inner.problem("the outcome has no `status`", "write `status: rejected`, bounced, complained, opened, clicked, replied or delivered")
+        if action != "assign_task":
+            if not inner.has("status"):
+                inner.problem("the outcome has no `status`", f"write `status: rejected`, or one of {', '.join(outcomes.STATUSES)}")
+            elif status:
+                inner.at("status").one_of(outcomes.STATUSES, "`status`")
         reason = inner.at("reason").text("`reason`") if inner.has("reason") else ""
         return Outcome(contact, "", action, status, reason, data=data)
 

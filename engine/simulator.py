@@ -15,6 +15,7 @@ import msgspec
 from engine.config import Config
 from engine.core.action_kind import Registry
 from engine.core.contact import FORMAT, PARKED, RESTING, Contact, Enrollment
+from engine.core.documents import suggest
 from engine.core.effects import TRANSACTIONAL, Changes, Effect
 from engine.core.errors import InvalidDocument, Problem
 from engine.core.guard import marks, refusal
@@ -54,7 +55,7 @@ def simulate(
     check_expectations(read.expect, problems)
     workspace = compile_workspace(read.documents, registry, bounds, simulation=True)
     for entry in read.entries:
-        _check_map(entry, workspace)
+        _check_names(entry, workspace, registry)
     problems += [problem for entry in read.entries for problem in entry.place.problems if problem not in problems]
     if problems:
         raise InvalidDocument(problems)
@@ -62,14 +63,16 @@ def simulate(
     return Simulation(lines, differences(read.expect, lines))
 
 
-def _check_map(entry: Entry, workspace: Workspace) -> None:
-    """A command names a map or a sequence of the workspace; a sequence may be called by its id alone."""
+def _check_names(entry: Entry, workspace: Workspace, registry: Registry) -> None:
+    """A command names a map or a sequence of the workspace (a sequence may be called by its id alone); an outcome names an action."""
     record = entry.record
-    if isinstance(record, Command) and record.map not in workspace.maps:
+    if isinstance(record, Outcome) and record.action and record.action not in registry:
+        entry.place.at("outcome").at("action").problem(f'there is no action "{record.action}"', suggest(record.action, registry))
+    if isinstance(record, Command) and record.map and record.map not in workspace.maps:
         if f"sequence:{record.map}" in workspace.maps:
             record.map = f"sequence:{record.map}"
         else:
-            entry.place.at("command").unknown(record.map, workspace.maps, "the workspace")
+            entry.place.at("command").at(record.verb).problem(f'there is no map "{record.map}"', suggest(record.map, workspace.maps))
 
 
 class _Run:

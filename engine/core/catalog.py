@@ -65,8 +65,10 @@ def _check_router(place: Place, team: Mapping[str, Any]) -> None:
         place.at("members").problem(f"`members` of this kind look otherwise than {shown(members)}", f"write `members: {example}`")
         return
     for member in members:
-        if member not in team:
-            place.at("members").problem(f'there is no team member "{member}"', suggest(str(member), team))
+        if not isinstance(member, str):
+            place.at("members").problem(f"a member must be the name of a team member, not {shown(member)}")
+        elif member not in team:
+            place.at("members").problem(f'there is no team member "{member}"', suggest(member, team))
     if isinstance(members, Mapping):
         weights = [place.at("members").at(member).number("the percentage") for member in members]
         if abs(sum(weights) - 100) > 1e-6:

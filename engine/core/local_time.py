@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 DAY_MINUTES = 24 * 60
 _DAYS_AHEAD = 15  # a week, and the days that a zone has skipped
+_FIRST_MS = -62_135_596_800_000  # 0001-01-01T00:00:00Z
+_LAST_MS = 253_402_300_799_000  # 9999-12-31T23:59:59Z
 _SECONDS_BELOW = 100_000_000_000  # a smaller number is epoch seconds (1973 in milliseconds, 5138 in seconds)
 
 
@@ -34,8 +36,8 @@ def zone_of(fields: Mapping[str, Any], default: tzinfo) -> tzinfo:
 
 
 def iso(ms: int) -> str:
-    """`2026-01-05T09:00:00Z`; milliseconds are written only where there are any."""
-    whole, rest = divmod(ms, 1000)
+    """`2026-01-05T09:00:00Z`; milliseconds are written only where there are any. What no calendar has is its first or last second."""
+    whole, rest = divmod(min(max(ms, _FIRST_MS), _LAST_MS), 1000)
     text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
 

@@ -18,6 +18,9 @@ _EVENTS: dict[tuple[str, str], tuple[str, str]] = {
     ("send_email", "clicked"): ("email.clicked", ""),
 }
 
+STATUSES = ("delivered", "deferred", "rejected", "dead", "unknown", "bounced", "complained", "opened", "clicked", "replied")
+"""Everything that a provider may say of an effect, at once or later."""
+
 Found = tuple[str, dict[str, Any], dict[str, str]]
 
 

@@ -18,6 +18,7 @@ from engine.core.times import check_local, parse_clock, parse_day, parse_duratio
 
 BRANCHES = ("then", "else")
 _BARE = ("end", "exit")
+_DELAYS = ("after", "at", "date", "until")  # what may stand before a step of a sequence: a duration, or (in any of three words) a date
 
 
 class Elements:
@@ -238,13 +239,13 @@ class Elements:
         if not isinstance(place.raw, dict):
             place.problem(f"a step must be a mapping such as `{{after: 2d, send_email: {{…}}}}`, not {shown(place.raw)}")
             return
-        word = self.word(place, {"id", "after", "at", "until"})
+        word = self.word(place, {"id", *_DELAYS})
         if word is None or word in self.words:
             if word is not None:
                 place.at(word).problem(f"a step is an action, not `{word}`", "write a map for what needs more than delays")
             return
-        place.known({"id", "after", "at", "until", word}, "a step")
-        delays = [key for key in ("after", "at", "until") if place.has(key)]
+        place.known({"id", *_DELAYS, word}, "a step")
+        delays = [key for key in _DELAYS if place.has(key)]
         if len(delays) > 1:
             place.problem(f"a step has one delay, and here are {' and '.join(f'`{key}`' for key in delays)}")
         for key in delays[:1]:
