@@ -61,7 +61,7 @@ def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
         else:
             rates[dest] = parse_rate(name, value)
     mode = (document.get("delivery") or {}).get(channel, "at_most_once" if channel in _ONCE_BY_DEFAULT else "at_least_once")
-    if mode not in {"at_most_once", "at_least_once"}:
+    if mode not in ("at_most_once", "at_least_once"):
         raise InvalidConfig(f"limits.yaml: delivery.{channel} must be at_most_once or at_least_once, not {mode!r}")
     timezone = str(document.get("timezone") or "UTC")
     try:
@@ -71,8 +71,10 @@ def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
     return Limits(channel, rates, days, mode == "at_most_once", timezone, {**DEFAULT_CONSENT, **(document.get("default_consent") or {})})
 
 
-def limit_problems(document: Mapping[str, Any], file: str = "limits.yaml") -> list[Problem]:
+def limit_problems(document: Any, file: str = "limits.yaml") -> list[Problem]:
     """What is wrong with the rates and delivery modes of limits.yaml, entry by entry, before it is published."""
+    if not isinstance(document, Mapping):
+        return []  # that it is no mapping is told where the sections are read
     entries: list[tuple[str, object, Any]] = []
     for key in ("rates", "delivery"):
         found = document.get(key) or {}

@@ -47,8 +47,10 @@ def make_provider(channel: str, block: Mapping[str, Any], house: House, environ:
         raise InvalidConfig(f"providers.yaml: {channel}: {_without(str(error), secrets)}") from None
 
 
-def provider_problems(blocks: Mapping[str, Any], file: str = "providers.yaml") -> list[Problem]:
+def provider_problems(blocks: Any, file: str = "providers.yaml") -> list[Problem]:
     """What is wrong with the blocks of the channels that have providers here, as far as can be told without the environment."""
+    if not isinstance(blocks, Mapping):
+        return []  # that it is no mapping is told where the sections are read
     problems = []
     channels = {channel for channel, _ in load_providers()}
     for channel, block in blocks.items():
@@ -67,7 +69,7 @@ def provider_problems(blocks: Mapping[str, Any], file: str = "providers.yaml") -
 def _class_of(channel: str, block: Mapping[str, Any]) -> type[Provider]:
     """The class for a block; where it names no provider, the one called like the channel (a webhook needs no name)."""
     name = block.get("provider", channel)
-    kind = load_providers().get((channel, name))
+    kind = load_providers().get((channel, name)) if isinstance(name, str) else None
     if kind is None:
         names = sorted(known for kept, known in load_providers() if kept == channel)
         raise InvalidConfig(f"no provider {name!r} for {channel}{_meant(str(name), names) or ': there is ' + (', '.join(names) or 'none')}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.core.documents import suggest
 from engine.core.errors import Problem
 from engine.core.names import name_fault, shown
 from engine.core.reading import Place
+from engine.core.times import parse_clock
 
 SECTIONS = ("maps", "sequences", "templates", "products", "team", "routers", "fulfillment", "limits", "providers")
 _TABLES = ("templates", "products", "team", "routers", "fulfillment", "limits", "providers")
+EVERY = ("daily", "weekdays", "weekly", "monthly")
 Things = dict[str, Mapping[str, Any]]
 
 
@@ -45,10 +47,40 @@ def check_catalog(things: Things, problems: list[Problem]) -> None:
                 table.at(name).problem(f"the name {fault}")
             if not isinstance(things[section][name], Mapping):
                 table.at(name).problem(f'"{name}" must be a mapping, not {shown(things[section][name])}')
+            elif section in _READERS:
+                _check_entry(table.at(name), *_READERS[section])
     routers = Place(things["routers"], problems, path="routers")
     for name, router in things["routers"].items():
         if isinstance(router, Mapping):
             _check_router(routers.at(name), things["team"])
+
+
+def _check_entry(place: Place, what: str, readers: Mapping[str, Callable[[Place], Any]]) -> None:
+    """Check the keys of one entry, and each value that is there."""
+    place.known(readers, what)
+    for key, read in readers.items():
+        if place.has(key):
+            read(place.at(key))
+
+
+def _check_roles(place: Place) -> None:
+    for item in place.items("`roles`"):
+        item.name("a role")
+
+
+_READERS: dict[str, tuple[str, Mapping[str, Callable[[Place], Any]]]] = {
+    "products": ("a product", {"name": lambda at: at.text("`name`"), "price": lambda at: at.number("`price`")}),
+    "team": ("a team member", {"name": lambda at: at.text("`name`"), "email": lambda at: at.text("`email`"), "phone": lambda at: None, "roles": _check_roles}),
+    "fulfillment": (
+        "a fulfillment list",
+        {
+            "to": lambda at: at.text("`to`"),
+            "every": lambda at: at.one_of(EVERY, "`every`"),
+            "at": lambda at: at.taken(parse_clock),
+            "empty_after": lambda at: at.flag("`empty_after`"),
+        },
+    ),
+}
 
 
 def _check_router(place: Place, team: Mapping[str, Any]) -> None:

@@ -202,7 +202,7 @@ class Elements:
             place.known({"field", "offset", "time"}, "`until`")
             date = read_date(place)
             return WaitUntil(id="", date=date) if date else None
-        place.known({"time", "days"}, "`until`")
+        place.known({"time", "days", "field"}, "`until`")
         if not place.has("time") and not place.has("days"):
             place.problem("`until` says neither a time nor a field", 'write `{time: "09:00"}` or `{field: renewal_date}`')
         return WaitUntil(id="", time=place.at("time").taken(parse_clock) if place.has("time") else 0, days=self.days(place))
@@ -238,6 +238,9 @@ class Elements:
     def step(self, place: Place) -> Iterator[Element]:
         if not isinstance(place.raw, dict):
             place.problem(f"a step must be a mapping such as `{{after: 2d, send_email: {{…}}}}`, not {shown(place.raw)}")
+            return
+        if not any(key not in _DELAYS and key != "id" for key in place.raw):
+            place.problem("the step has no action", "write one beside its delay: `- {after: 2d, send_email: {template: tip}}`")
             return
         word = self.word(place, {"id", *_DELAYS})
         if word is None or word in self.words:

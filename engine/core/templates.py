@@ -143,8 +143,8 @@ class Templates:
     def _parts(self, name: str) -> _Parts:
         source = self.sources.get(name)
         if not isinstance(source, str):
-            missing = "is not text" if name in self.sources else "does not exist"
-            raise TemplateFault(f'template "{name}" {missing} {suggest(name, self.sources)}'.rstrip(), name)
+            missing = "is not text" if name in self.sources else f"does not exist {suggest(name, self.sources)}".rstrip()
+            raise TemplateFault(f'template "{name}" {missing}', name)
         match = _FRONT.match(source)
         return _Parts(match[1], source[match.end() :], match[0].count("\n")) if match else _Parts("", source, 0)
 

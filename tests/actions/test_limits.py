@@ -49,6 +49,8 @@ def test_every_bad_entry_is_named_before_it_is_published() -> None:
     assert [problem.place for problem in problems] == ["rates.sms", "rates.sms/day", "delivery.email"]
     assert [problem.place for problem in limit_problems({"rates": []})] == []
     assert [problem.place for problem in limit_problems({"rates": ["email"]})] == ["rates"]
+    assert [problem.place for problem in limit_problems({"delivery": {"email": {}, "sms": []}})] == ["delivery.email", "delivery.sms"]
+    assert not limit_problems("500/s")
     assert not limit_problems(DOCUMENT)
 
 

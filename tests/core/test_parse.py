@@ -375,6 +375,8 @@ def test_a_sequence_that_unsubscribes_leaves_by_an_exit():
         ("{afer: 2d, send_sms: {text: a}}", 'did you mean "after"?'),
         ("send_sms", "must be a mapping"),
         ("{after: 2, send_sms: {text: a}}", "not a duration"),
+        ("{after: 2d}", "the step has no action"),
+        ("{date: 2026-01-01, until: 2026-01-01, send_sms: {text: a}}", "one delay"),
     ],
 )
 def test_a_wrong_step(step, says):
