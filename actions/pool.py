@@ -96,6 +96,8 @@ class Pool:
             if not busy:
                 self._freed.clear()
                 await _pause(idle_ms, self._freed)
+            elif not self._backlog:
+                await _pause(self._config.claim_wait_ms, stop)
 
     async def turn(self) -> bool:
         """Claim once and start sending; whether there may be more at once. Raises Unavailable."""

@@ -1,7 +1,7 @@
 """The canonical workload: one map, and seeded events of 100,000 contacts drawn by Zipf's law with exponent 1.0.
 
 The same seed makes the same bytes on every machine. Every event has an id of its own, and one in `REPEAT_EVERY` is sent
-twice, so dedupe is real; one in `NOTIFY_EVERY` decides a webhook. What must come of the events is counted while they are made.
+twice, so dedupe is real; one in `NOTIFY_EVERY` decides an email. What must come of the events is counted while they are made.
 """
 
 from __future__ import annotations
@@ -30,12 +30,19 @@ MAP: dict[str, Any] = {
         {
             "id": "chosen",
             "if": {"event.notify": True},
-            "then": [{"id": "tell", "send_webhook": {"url": "SINK/bench", "method": "POST", "body": '{"total": {{ event.total }}}'}}],
+            "then": [{"id": "tell", "send_email": {"template": "receipt", "transactional": True}}],
         },
         {"id": "later", "wait": "30d"},
         {"id": "exit", "exit": True},
     ],
 }
+
+
+RECEIPT = """---
+subject: Your order
+---
+<p>Thank you. You paid {{ event.total }} {{ event.currency }} for {{ event.cds }} CDs.</p>
+"""
 
 
 class Expected(msgspec.Struct):
@@ -44,7 +51,7 @@ class Expected(msgspec.Struct):
     sent: int = 0
     distinct: int = 0
     enrolled: int = 0
-    webhooks: int = 0
+    emails: int = 0
 
 
 class Workload(msgspec.Struct):
@@ -54,20 +61,25 @@ class Workload(msgspec.Struct):
     expected: Expected
 
 
-def documents(sink_url: str) -> dict[str, Any]:
-    """The workspace: the map with its webhook pointed at the sink, and no limits."""
-    map_document = msgspec.json.decode(msgspec.json.encode(MAP).replace(b"SINK", sink_url.encode()))
+def documents(smtp_port: int) -> dict[str, Any]:
+    """The workspace: the map, its template, the sink as the mail server, and no limits."""
     return {
-        "maps": [map_document],
+        "maps": [MAP],
         "sequences": [],
-        "templates": {},
+        "templates": {"receipt": RECEIPT},
         "products": {},
         "team": {},
         "routers": {},
         "fulfillment": {},
         "limits": {"timezone": "UTC"},
-        "providers": {"webhook": {"secret": "whsec_YmVuY2htYXJrLWJlbmNobWFyay1iZW5jaA==", "allow_private": True}},
+        "providers": {"email": {"provider": "smtp", "host": "127.0.0.1", "port": smtp_port, "from": "Shop <shop@example.com>", "tls": "never"}},
     }
+
+
+def contact_bodies(contacts: int, batch: int = BATCH_EVENTS) -> list[bytes]:
+    """Bodies for `POST /v1/contacts`: everybody's address, imported before anything is measured."""
+    items = [msgspec.json.encode({"contact": f"c{number}", "fields": {"email": f"c{number}@example.com"}}) for number in range(contacts)]
+    return [b"[" + b",".join(items[start : start + batch]) + b"]" for start in range(0, len(items), batch)]
 
 
 def make(seed: int, events: int, contacts: int = CONTACTS, batch: int = BATCH_EVENTS) -> Workload:
@@ -89,7 +101,7 @@ def make(seed: int, events: int, contacts: int = CONTACTS, batch: int = BATCH_EV
         items.append(msgspec.json.encode({"id": f"{seed}-{number}", "contact": contact, "name": "order.placed", "data": data}))
         expected.distinct += 1
         expected.enrolled += not small
-        expected.webhooks += notify
+        expected.emails += notify
     expected.sent = len(items)
     bodies = [b"[" + b",".join(items[start : start + batch]) + b"]" for start in range(0, len(items), batch)]
     return Workload(bodies, expected)

@@ -100,6 +100,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credentials_retry_ms: int = 30_000  # a channel whose credentials were refused is tried again after
     workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5
+    claim_wait_ms: int = 5  # after a claim that did not fill, so that a trickle is fetched in handfuls
     claim_quantum: int = 16  # effects that one (map, destination) queue gives before the next one's turn
     claim_visits_max: int = 256  # queues that one claim looks at in one partition
     sweep_max: int = 200  # expired claims, and due deferred effects, that one claim moves in one partition

@@ -38,8 +38,9 @@ class MemoryOutbox:
         claims: list[Claim] = []
         for number in partitions:
             self._sweep(self._partitions[number], channel)
+        waiting = [number for number in partitions if _waits(self._partitions[number], channel)]
         for lane in ("t", "b"):
-            for number in partitions:
+            for number in waiting:
                 where = self._partitions[number]
                 for held in self._take(where, channel, lane, most - len(claims), free, closed):
                     held.state, held.token, held.deadline_ms = CLAIMED, token, self._clock() + lease_ms
@@ -199,6 +200,10 @@ class MemoryOutbox:
         where = self._partitions[claim.partition]
         held = where.effects.get(claim.effect.id)
         return where, held if held is not None and held.token == claim.token else None
+
+
+def _waits(where: Partition, channel: str) -> bool:
+    return any(held.state == PENDING and held.effect.channel == channel for held in where.effects.values())
 
 
 def _stopped(where: Partition, channel: str) -> bool:

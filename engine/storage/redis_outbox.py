@@ -19,26 +19,35 @@ from engine.storage.listing import add_depths, entry_of, outcome_of, wanted
 from engine.storage.redis_call import Argument, Call, beyond, checked, command, only, partition_key, script
 from engine.storage.redis_client import AsyncRedisClient
 from engine.storage.redis_log import milliseconds
-from engine.storage.shares import by_backlog, parted
+from engine.storage.shares import by_need, parted
 
 _PAGE = 500  # effects looked at in one round trip of a listing
 
 
 def claim_call(partition: int, channel: str, token: str, most: int, lease_ms: int, room: Mapping[str, int], closed: Sequence[str], config: Config) -> Call:
-    """Claim in one partition; the answer is (effects still queued, claims)."""
+    """Claim in one partition."""
     args: list[Argument] = [channel, token, lease_ms, most, config.claim_quantum, config.sweep_max, config.claim_visits_max, config.dead_letters_max]
     args += [len(closed), *closed]
     for dest, free in room.items():
         args += [dest, free]
 
-    def parse(reply: list[Any]) -> tuple[int, list[Claim]]:
-        fields = iter(reply[1:])
-        return reply[0], [
+    def parse(reply: list[Any]) -> list[Claim]:
+        fields = iter(reply)
+        return [
             Claim(partition, token, attempt, decode_effect(blob), guard.decode(), first)
             for attempt, guard, first, blob in zip(fields, fields, fields, fields, strict=True)
         ]
 
     return script("claim", partition, *args, parse=parse)
+
+
+def _numbers(reply: list[bytes | None]) -> list[int]:
+    return [int(value or 0) for value in reply]
+
+
+def _first_score(reply: list[bytes]) -> int:
+    """The score of the first member, 0 where the set is empty."""
+    return int(float(reply[1])) if reply else 0
 
 
 def mark_call(partition: int, claims: Sequence[Claim], lease_ms: int, once: bool, defaults: Mapping[str, str]) -> Call:
@@ -66,30 +75,49 @@ class RedisOutbox:
         self._client = client
         self._config = config
         self._partitions = range(config.partitions)
-        self._backlog: defaultdict[tuple[str, int], int] = defaultdict(int)  # queued effects by channel and partition, when last seen
-        self._turn = 0
+        self._turns: defaultdict[str, int] = defaultdict(int)  # claims by channel: each goes round its partitions by itself
 
     async def claim(
         self, channel: str, partitions: Sequence[int], owner: str, most: int, lease_ms: int, room: Mapping[str, int], closed: Sequence[str]
     ) -> list[Claim]:
-        """Take up to `most` effects, in one round trip over the partitions; what is known to wait is fetched from few of them."""
-        if not partitions:
-            return []
-        self._turn += 1
+        """Take up to `most` effects, looking first where any wait, then fetching from few of the partitions."""
+        turn = self._turns[channel] = self._turns[channel] + 1
+        partitions = sorted(partitions)  # a caller that turns its list too would take every other one alone
+        urgent, other = await self._waiting(channel, partitions)
         token = secrets.token_hex(16)
-        shares = by_backlog(most, [self._backlog[channel, partition] for partition in partitions], self._turn)
-        rooms = {dest: parted(free, shares) for dest, free in room.items()}
-        asked = [index for index, share in enumerate(shares) if share]
-        calls = [
-            claim_call(partitions[index], channel, token, shares[index], lease_ms, {dest: parts[index] for dest, parts in rooms.items()}, closed, self._config)
-            for index in asked
-        ]
+        free = dict(room)
         claims: list[Claim] = []
-        for index, (queued, taken) in zip(asked, checked(await self._client.run(calls)), strict=True):
-            partition = partitions[index]
-            self._backlog[channel, partition] = queued
-            claims += taken
+        while len(claims) < most and (any(urgent) or any(other)):
+            shares = by_need(most - len(claims), urgent, other, turn)
+            rooms = {dest: parted(places, shares) for dest, places in free.items()}
+            asked = [index for index, share in enumerate(shares) if share]
+            calls = [
+                claim_call(partitions[index], channel, token, shares[index], lease_ms, {dest: rooms[dest][index] for dest in rooms}, closed, self._config)
+                for index in asked
+            ]
+            found = [claim for taken in checked(await self._client.run(calls)) for claim in taken]
+            for claim in found:
+                if claim.effect.dest in free:
+                    free[claim.effect.dest] -= 1
+            claims += found
+            for index in asked:  # what was stopped or closed there must not stand before the others
+                urgent[index] = other[index] = 0
         return claims
+
+    async def _waiting(self, channel: str, partitions: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Per partition: transactional effects that are queued; and bulk ones, with what a claim would return to the queues first.
+
+        Plain reads: a claim where nothing waits costs the server 20 times as much.
+        """
+        calls = [command("TIME", parse=milliseconds)]
+        for partition in partitions:
+            calls.append(command("HMGET", partition_key(partition, "lanes"), f"{channel}:t", f"{channel}:b", parse=_numbers))
+            calls += [command("ZRANGE", partition_key(partition, f"{name}:{channel}"), 0, 0, "WITHSCORES", parse=_first_score) for name in ("lease", "later")]
+        now_ms, *found = checked(await self._client.run(calls))
+        queued, leases, later = found[::3], found[1::3], found[2::3]
+        sweep = self._config.sweep_max
+        returning = [sweep * (0 < lease <= now_ms or 0 < due <= now_ms) for lease, due in zip(leases, later, strict=True)]
+        return [lanes[0] for lanes in queued], [lanes[1] + more for lanes, more in zip(queued, returning, strict=True)]
 
     async def mark(self, claims: Sequence[Claim], lease_ms: int, *, once: bool, defaults: Mapping[str, str] | None = None) -> list[str]:
         """The point of no return; per claim "" (go), or why not."""

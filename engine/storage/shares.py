@@ -1,41 +1,31 @@
-"""Dividing a claim over partitions. One script costs as much as a few effects, so what is known to wait is fetched from few partitions.
+"""Dividing a claim over the partitions that have something waiting. One script costs as much as a few effects, so few are asked for much.
 
-Invariants: the shares add up to what was asked for; a partition with share 0 is not asked; every partition is asked again and again.
+Invariants: the shares add up to what was asked for, or to nothing where nothing waits; a partition with share 0 is not asked; what is
+urgent comes first, wherever it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-PROBED = 4  # while others have a backlog, one in so many of the rest is looked at in each turn
 
+def by_need(total: int, urgent: Sequence[int], other: Sequence[int], turn: int) -> list[int]:
+    """Shares after what waits in each partition: all that is urgent first, then the rest, from one partition as much as there is.
 
-def evenly(total: int, parts: int, turn: int) -> list[int]:
-    """`total` in `parts` shares that differ by at most one; `turn` says where the larger ones begin."""
-    least, more = divmod(total, parts)
-    return [least + ((part - turn) % parts < more) for part in range(parts)]
-
-
-def by_backlog(total: int, backlog: Sequence[int], turn: int) -> list[int]:
-    """Shares after what each partition still held when last seen, from one partition as much as there is, in turns.
-
-    A quarter of `total` looks at a part of those that held nothing; where nothing is known to wait, all are asked.
+    `turn` says which partition comes first, so that each has its turn.
     """
-    parts = len(backlog)
+    parts = len(urgent)
     order = [(turn + place) % parts for place in range(parts)]
-    empty = [part for part in order if not backlog[part]]
-    if len(empty) == parts:
-        return evenly(total, parts, turn)
     shares = [0] * parts
-    probed = [part for part in empty if (part + turn) % PROBED == 0]
-    for part, share in zip(probed, evenly(total // 4, len(probed), turn) if probed else (), strict=True):
-        shares[part] = share
-    left = total - sum(shares)
-    full = [part for part in order if backlog[part]]
-    for part in full:
-        shares[part] = min(left, backlog[part])
-        left -= shares[part]
-    shares[full[0]] += left
+    left = total
+    for need in (urgent, other):
+        for part in order:
+            share = min(left, need[part])
+            shares[part] += share
+            left -= share
+    asked = [part for part in order if shares[part]]
+    if asked:
+        shares[asked[0]] += left  # something may have come since
     return shares
 
 

@@ -20,7 +20,7 @@ def test_what_is_expected_is_what_is_in_the_events():
     assert found.expected.sent == len(events) == 4_100
     assert found.expected.distinct == len(distinct) == 4_100 - 20
     assert found.expected.enrolled == sum(event["data"]["total"] >= 10 for event in distinct)
-    assert found.expected.webhooks == sum(event["data"]["notify"] and event["data"]["total"] >= 10 for event in distinct) == 410
+    assert found.expected.emails == sum(event["data"]["notify"] and event["data"]["total"] >= 10 for event in distinct) == 410
 
 
 def test_contacts_follow_zipf():

@@ -290,3 +290,26 @@ async def test_depths_tell_every_state(storage):
     assert 400 <= ages["oldest_ms:b"] < 5_000
     await storage.outbox.release(claims[:1])
     assert (await storage.outbox.depths())["email"]["pending:t"] == 1
+
+
+async def test_every_partition_has_its_turn_whatever_other_channels_do(storage):
+    """A pool turns its list of partitions at every claim, and its process has pools of other channels on the same store."""
+    for partition in range(4):
+        commit(storage, take(storage, partition), effects=[effect(100 * partition + number) for number in range(20)])
+    partitions = [0, 1, 2, 3]
+    served = set()
+    for _ in range(24):
+        partitions.append(partitions.pop(0))
+        served |= {one.partition for one in await claim(storage, most=2, partitions=list(partitions))}
+        await claim(storage, "sms", most=2, partitions=partitions)
+    assert served == {0, 1, 2, 3}
+
+
+async def test_what_is_stopped_does_not_stand_before_other_partitions(storage):
+    commit(storage, take(storage, 0), effects=[effect(number, lane=TRANSACTIONAL, map="held") for number in range(200)])
+    commit(storage, take(storage, 1), effects=[effect(1_000 + number) for number in range(5)])
+    await storage.outbox.stop("map:held", True)
+    served = []
+    for _ in range(24):
+        served += await claim(storage, most=16, partitions=[0, 1, 2, 3])
+    assert len(served) == 5

@@ -164,7 +164,7 @@ async def test_a_torn_aof_keeps_whole_commits_only(start, connect):
         server.kill()
         size = file.stat().st_size
         with file.open("r+b") as content:
-            content.truncate(size - 211)
+            content.truncate(size - 911)
         server.start()
         with server.client() as client:
             done = int(client.hget("{p0}:meta", "commit") or 0)

@@ -1,49 +1,39 @@
-"""Shares of a claim over partitions: they add up to what was asked for, and nobody is left out for long."""
+"""Shares of a claim over partitions: no more than asked for, urgent first, everybody in turn."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.storage.shares import PROBED, by_backlog, evenly, parted
+from engine.storage.shares import by_need, parted
+
+needs = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 5_000)), min_size=1, max_size=64)
 
 
-@given(total=st.integers(0, 1_000), backlog=st.lists(st.integers(0, 10_000), min_size=1, max_size=64), turn=st.integers(0, 1_000))
-def test_shares_add_up(total, backlog, turn):
-    assert sum(evenly(total, len(backlog), turn)) == total
-    shares = by_backlog(total, backlog, turn)
-    assert sum(shares) == total
-    assert min(shares) >= 0
+@given(total=st.integers(0, 1_000), needs=needs, turn=st.integers(0, 1_000))
+def test_what_waits_is_asked_for(total, needs, turn):
+    urgent, other = [need[0] for need in needs], [need[1] for need in needs]
+    shares = by_need(total, urgent, other, turn)
+    waiting = sum(urgent) + sum(other)
+    assert sum(shares) == (total if waiting else 0)
+    assert all(share == 0 for share, one, two in zip(shares, urgent, other, strict=True) if not one + two)
+    if waiting <= total:
+        assert all(share >= one + two for share, one, two in zip(shares, urgent, other, strict=True))
 
 
-@given(parts=st.integers(1, 64))
-def test_every_partition_is_asked_in_turn(parts):
-    asked = [0] * parts
-    for turn in range(parts):
-        for part, share in enumerate(evenly(1, parts, turn)):
-            asked[part] += share
-    assert asked == [1] * parts
+def test_what_is_urgent_comes_first_wherever_it_is():
+    assert by_need(100, [0, 0, 30, 0], [900, 900, 900, 900], 0) == [70, 0, 30, 0]
 
 
-def test_what_waits_is_fetched_from_few_partitions():
-    assert by_backlog(100, [900, 0, 900, 100], 0) == [75, 25, 0, 0]
-    assert by_backlog(100, [900, 10, 900, 100], 2) == [0, 0, 100, 0]
-    assert by_backlog(100, [30, 10, 20, 100], 0) == [30, 10, 20, 40]
+def test_what_waits_is_fetched_from_few_partitions_in_turn():
+    assert by_need(100, [0, 0, 0], [60, 900, 900], 0) == [60, 40, 0]
+    assert by_need(100, [0, 0, 0], [60, 900, 900], 1) == [0, 100, 0]
+    assert by_need(100, [0, 0, 0], [60, 900, 900], 2) == [0, 0, 100]
 
 
-@given(held=st.lists(st.booleans(), min_size=1, max_size=32))
-def test_nobody_is_left_out_for_long(held):
-    backlog = [1_000 * one for one in held]
-    asked = [0] * len(held)
-    for turn in range(PROBED * len(held)):
-        for part, share in enumerate(by_backlog(64, backlog, turn)):
-            asked[part] += share
-    assert min(asked) > 0
-
-
-@given(total=st.integers(0, 500), backlog=st.lists(st.integers(0, 300), min_size=1, max_size=32), turn=st.integers(0, 99))
-def test_the_room_of_a_destination_is_not_exceeded(total, backlog, turn):
-    shares = by_backlog(256, backlog, turn)
+@given(total=st.integers(0, 500), needs=needs, turn=st.integers(0, 99))
+def test_the_room_of_a_destination_is_not_exceeded(total, needs, turn):
+    shares = by_need(256, [need[0] for need in needs], [need[1] for need in needs], turn)
     parts = parted(total, shares)
     assert min(total, sum(shares)) <= sum(parts) <= total
     assert all(part == 0 for part, share in zip(parts, shares, strict=True) if not share)

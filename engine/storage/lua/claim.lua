@@ -1,7 +1,7 @@
 -- Claim effects of one channel. First expired claims and marks are returned, then due deferred ones join their queues, then effects are
 -- taken: transactional lane first, then queue by queue in turns of `quantum`. Work is bounded by `sweep`, `visits` and `most`, so that
 -- an idle claim costs a few reads. ARGV: channel, token, lease ms, most, quantum, sweep, visits, most listed, count of closed
--- destinations, these, then destination, room pairs. Returns what is still queued, then attempt, guard, first ms, effect for each.
+-- destinations, these, then destination, room pairs. Returns attempt, guard, first ms, effect for each.
 local channel, token = ARGV[1], ARGV[2]
 local lease_ms, most, quantum, sweep, visits_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = clock()
@@ -76,8 +76,7 @@ if most > 0 then
 end
 flush()
 
-local queued = call('HMGET', LANES, channel .. ':t', channel .. ':b')
-local answer = {tonumber(queued[1] or 0) + tonumber(queued[2] or 0)}
+local answer = {}
 if #found > 0 then
   local guards = call('HMGET', P .. 'guard', unpack(contacts))
   for index, e in ipairs(found) do
