@@ -11,8 +11,9 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -51,7 +52,8 @@ class Killed(BaseException):
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], what: str = "") -> None:
     """Wait until the condition holds; a test that waits for nothing fails here."""
-    for _ in range(int(LIMIT_S / 0.01)):
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
         holds = condition()
         if holds if isinstance(holds, bool) else await holds:
             return
@@ -116,10 +118,8 @@ class ShardThread:
             thread.start()
 
     def _run(self) -> None:
-        try:
+        with suppress(Killed):
             self.shard.run(self._stop)
-        except Killed:
-            pass
         self.dead.set()
 
     def _renew(self) -> None:
@@ -200,10 +200,10 @@ class Ring:
     async def kill_pools(self) -> None:
         """As SIGKILL does: what was claimed or marked stays so until its lease is over."""
         for pool, _, task in self.pools.values():
-            tasks = [task, *pool._tasks]
-            for one in tasks:
-                one.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while alive := [one for one in (task, *pool._tasks) if not one.done()]:
+                for one in alive:  # again and again: a library may take a cancellation for its own timeout
+                    one.cancel()
+                await asyncio.wait(alive, timeout=0.01)
         await self._end_pools()
 
     async def _end_pools(self) -> None:
@@ -253,24 +253,28 @@ class Ring:
 
     # -- waiting -----------------------------------------------------------------------------------------------------------
 
+    async def lag(self) -> int:
+        """Records that no shard has committed."""
+        return sum(records for records, _ in (await self.store.intake.lag()).values())
+
     async def read_on(self) -> None:
         """Until the log is committed to its end."""
 
         async def no_lag() -> bool:
-            return not any(records for records, _ in (await self.store.intake.lag()).values())
+            return not await self.lag()
 
         await until(no_lag, "the log is read to its end")
 
     async def carried(self, *channels: str) -> None:
-        """Until the log is at its end and the channels have nothing pending."""
+        """Until the log is at its end and the channels have nothing pending; outcomes are settled and appended at once, so they are read too."""
 
-        async def nothing_pending() -> bool:
-            await self.read_on()
+        async def all_carried() -> bool:
+            if await self.lag():
+                return False
             counters = await self.counters()
-            return not any(counters.get(f"fx:{channel}:pending", 0) for channel in channels)
+            return not any(counters.get(f"fx:{channel}:pending", 0) for channel in channels) and not await self.lag()
 
-        await until(nothing_pending, f"{channels} have nothing pending")
-        await self.read_on()
+        await until(all_carried, f"{channels} have nothing pending")
 
     async def conserved(self) -> None:
         """Per map, entered is accounted for; per channel, decided is."""
