@@ -247,6 +247,7 @@ class Partition:
             if only_known:
                 return None
             contact = Contact(FORMAT, contact_id, offset)
+            self._changes.guard[contact_id] = ""  # an id that was erased may come back
             self._changes.count("contacts")
         self._touched[contact_id] = contact
         return contact
@@ -274,7 +275,7 @@ class Partition:
             turns = decode_any(stored) if stored else 0
         router = self._stepping.routers.get(record.contact.removeprefix("router:"), {})
         data = record.data
-        owner = route(router, turns, f"{data['contact']}.{data['enrollment']}.{data['position']}")
+        owner = route(router, turns, f"{data['contact']}.{data['enrollment']}.{data['position']}.{data['hop']}")
         self._entities[key] = turns + 1
         self._changes.posts.append(Post(data["contact"], "owner", {**data, "owner": owner}))
 

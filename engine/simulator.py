@@ -16,7 +16,7 @@ from engine.config import Config
 from engine.core.action_kind import Registry
 from engine.core.contact import FORMAT, PARKED, RESTING, Contact, Enrollment
 from engine.core.documents import suggest
-from engine.core.effects import TRANSACTIONAL, Changes, Effect
+from engine.core.effects import TRANSACTIONAL, Changes, Effect, outcome_data
 from engine.core.errors import InvalidDocument, Problem
 from engine.core.guard import marks, refusal
 from engine.core.local_time import iso
@@ -229,7 +229,7 @@ class _Run:
 
 def _of_effect(record: Outcome, effect: Effect) -> Outcome:
     """The outcome of an effect, as a pool would report it."""
-    data = {"template": effect.params["template"], **record.data} if "template" in effect.params else record.data
+    data = outcome_data(effect, record.data)
     return Outcome(record.contact, effect.id, record.action, record.status, record.reason, effect.enrollment, effect.element, data)
 
 

@@ -92,6 +92,11 @@ class Changes:
         self._counters[name] = self._counters.get(name, 0) + difference
 
 
+def outcome_data(effect: Effect, data: dict[str, Any]) -> dict[str, Any]:
+    """What an outcome tells the maps: what the provider said, and the template, which triggers may ask for."""
+    return {"template": effect.params["template"], **data} if "template" in effect.params else data
+
+
 def effect_id(contact: str, born: int, enrollment: int, hop: int, ordinal: int) -> str:
     """32 hex digits, the same whenever the same hop is decided again. It is also the idempotency key at providers."""
     return blake2b(f"{contact}\x00{born}.{enrollment}.{hop}.{ordinal}".encode(), digest_size=16).hexdigest()

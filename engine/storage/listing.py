@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.core.effects import Effect
+from engine.core.effects import Effect, outcome_data
 from engine.core.records import Outcome
 from engine.ports import Settle
 
@@ -15,7 +15,7 @@ _DEPTHS = ("pending:t", "pending:b", "claimed", "deferred", "unknown", "dead")
 def outcome_of(settle: Settle) -> Outcome:
     """The record that tells the contact what became of its effect."""
     effect = settle.claim.effect
-    return Outcome(effect.contact, effect.id, effect.kind, settle.state, settle.reason, effect.enrollment, effect.element, settle.data)
+    return Outcome(effect.contact, effect.id, effect.kind, settle.state, settle.reason, effect.enrollment, effect.element, outcome_data(effect, settle.data))
 
 
 def entry_of(effect: Effect, reason: str, attempts: int, at_ms: int) -> dict[str, Any]:

@@ -371,3 +371,14 @@ async def test_a_scan_that_its_owner_did_not_finish_is_begun_again() -> None:
     ring.now_ms += 10 * 86_400_000
     settle(second)
     assert [(await ring.contact(f"c-{number}")).fields.get("birthdays") for number in range(20)] == [1] * 20
+
+
+async def test_an_id_that_was_erased_can_come_back(ring: Ring) -> None:
+    shard = ring.shard()
+    await ring.append(Event("ann", "order"), Erase("ann"))
+    settle(shard)
+    await ring.append(Event("ann", "ping"))
+    settle(shard)
+    number = partition_of("ann", ring.config.partitions)
+    claims = await ring.store.outbox.claim("webhook", [number], "pool", 5, 1_000, {}, [])
+    assert await ring.store.outbox.mark(claims, 1_000, once=False) == [""]
