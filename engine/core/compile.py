@@ -37,7 +37,7 @@ from engine.core.upstream import Graph
 from engine.core.values import getter
 
 if TYPE_CHECKING:
-    from engine.core.compiled import Run
+    from engine.core.compiled import Branch, Run
 
 
 def compile_map(source: AutomationMap, version: int, around: Surroundings, problems: list[Problem]) -> CompiledMap:
@@ -76,10 +76,12 @@ class _Compiler:
         made.reentry, made.cooldown_ms, made.stop_clock = source.reentry, source.cooldown_ms, source.stop_clock
         made.follow, made.moves = source.follow, source.moves
         made.remembers = source.reentry == "never" or source.cooldown_ms > 0
+        made.restarts = source.reentry == "restart" and not made.remembers
         if source.per:
             made.per = getter(source.per, self.site("per", source.line, {}, set()))
         self.tables()
         for at, element in enumerate(self.graph.elements):
+            made.branches.append(self.branch(at, element))
             made.runs.append(self.element(at, element))
         for number, trigger in enumerate(source.triggers):
             self.trigger(number, trigger)
@@ -152,9 +154,8 @@ class _Compiler:
                 return elements.wait_by_calendar(self.map.calendars[at], following)
             case WaitFor():
                 return self.wait_for(at, element)
-            case If(where=where):
-                test = compile_predicate(where, self.site(element.id, element.line, where, self.reads))
-                return elements.branch(test, starts[0], starts[1])
+            case If():
+                return elements.stay  # never run: it stands in `branches`
             case Split(arms=arms):
                 return elements.split([arm.weight for arm in arms] or [1], starts or [following])
             case Fork():
@@ -171,6 +172,13 @@ class _Compiler:
                 return self.do(at, element)
             case _:
                 raise TypeError(f"{type(element).__name__} is no element")
+
+    def branch(self, at: int, element: Element) -> Branch | None:
+        """What an `if` asks and where it leads; None for the other elements."""
+        if not isinstance(element, If):
+            return None
+        then, otherwise = self.graph.starts[at]
+        return compile_predicate(element.where, self.site(element.id, element.line, element.where, self.reads)), then, otherwise
 
     def wait_for(self, at: int, element: WaitFor) -> Run:
         then, otherwise = self.graph.starts[at]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.core.values import Getter
 
     Run = Callable[[Any], int]  # takes the CoreTurn
+    Branch = tuple[Predicate, int, int]
     Calendar = Callable[[CoreTurn], tuple[int, str]]
 
 STOP = -1
@@ -121,6 +122,7 @@ class CompiledMap:
         self.index: dict[str, int] = {}
         self.words: list[str] = [""] * size  # what each element is: `wait`, `goal`, `send_email`, …
         self.runs: list[Run] = []
+        self.branches: list[Branch | None] = []  # elements that only ask: (predicate, where to if so, where to if not)
         self.after: list[int] = [STOP] * size  # where a due timer, or a finished action, goes on
         self.start = 0
         self.listeners: dict[str, Listeners] = {}
@@ -135,6 +137,7 @@ class CompiledMap:
         self.timeouts: frozenset[int] = frozenset()  # elements whose timer is a timeout
         self.durations: frozenset[int] = frozenset()  # elements whose clock is a duration or a timeout
         self.remembers = False  # whether `past` must know who was here
+        self.restarts = False  # whether it always takes who is in it already, as new
         self.project: Callable[[Mapping[str, Any]], dict[str, Any] | None] = lambda data: None
         self.reads_entry = False
         self.ins: list[int] = []

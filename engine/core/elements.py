@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from engine.core.action_kind import Act
 from engine.core.automation_map import WaitBetween, WaitUntil
 from engine.core.compiled import STOP
-from engine.core.conditions import Predicate
 from engine.core.contact import AT_GOAL, WAITING, Position
 from engine.core.errors import WayfareError
 from engine.core.goals import replace_event
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
 
 def wait(duration_ms: int, following: int) -> Run:
     """`wait: 3d`."""
+    if not duration_ms:
+        return go_to(following)
 
     def run(turn: CoreTurn) -> int:
-        if not duration_ms:
-            return following
         _stay(turn, WAITING, turn.now_ms + duration_ms)
         return STOP
 
@@ -97,15 +96,6 @@ def _stay(turn: CoreTurn, state: int, due: int, event: str = "") -> None:
     if turn.journal is not None:
         detail = ({"for": event} if event else {}) | ({"until": iso(due)} if due else {})
         turn.tell("waiting", turn.enrollment, position.at, detail)
-
-
-def branch(test: Predicate, then: int, otherwise: int) -> Run:
-    """`if: P`."""
-
-    def run(turn: CoreTurn) -> int:
-        return then if test(turn.contact, turn.event, turn.entry, turn.now_ms) else otherwise
-
-    return run
 
 
 def split(weights: list[float], starts: Sequence[int]) -> Run:

@@ -104,10 +104,11 @@ def end(turn: CoreTurn, enrollment: Enrollment, how: str, successor: Enrollment 
         remove_child(turn, enrollment, number, child)
 
 
-def renew(turn: CoreTurn, enrollment: Enrollment, owner: CompiledMap) -> bool:
-    """Replace an enrollment by a new one in the same struct, which is cheaper; False where it is not as plain as most are.
+def renew(turn: CoreTurn, enrollment: Enrollment, owner: CompiledMap, tally: list[int], start: int) -> bool:
+    """Replace an enrollment by a new one at `start` in the same struct, which is cheaper; False where it is not as plain as most are.
 
-    It comes out with the contact's newest number and one queued position; its element and its event are the caller's to set.
+    It comes out with the contact's newest number and one queued position; its event is the caller's to set. What is as it must be already is not
+    written again: a store into a struct costs three looks.
     """
     positions, contact = enrollment.positions, turn.contact
     if len(positions) != 1 or len(contact.enrollments) != 1 or enrollment.awaited or enrollment is turn.enrollment or enrollment.version != owner.version:
@@ -116,14 +117,25 @@ def renew(turn: CoreTurn, enrollment: Enrollment, owner: CompiledMap) -> bool:
     state = position.state
     if state not in _PLAIN:
         return False
-    tally = turn.tallies.get(owner) or turn.tally(owner)
-    tally[RESTED if state == RESTING else ACTIVE] -= 1
+    if state == RESTING:
+        tally[RESTED] -= 1
+        tally[ACTIVE] += 1
     tally[REPLACED] += 1
     tally[owner.outs[position.at]] += 1
+    tally[owner.ins[start]] += 1
     enrollment.number = contact.enrolled
-    enrollment.hops = position.state = position.due = position.ref = 0
-    enrollment.placed = position.number = 1
-    enrollment.entry = enrollment.parent = None
+    enrollment.hops = position.state = position.due = 0
+    position.at = start
+    if position.ref:
+        position.ref = 0
+    if position.number != 1:
+        position.number = 1
+    if enrollment.placed != 1:
+        enrollment.placed = 1
+    if enrollment.entry is not None:
+        enrollment.entry = None
+    if enrollment.parent is not None:
+        enrollment.parent = None
     if enrollment.sent:
         enrollment.sent = []
     if enrollment.kept:

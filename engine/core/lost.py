@@ -28,6 +28,7 @@ class LostMap(CompiledMap):
     def __init__(self, map_id: str, version: int) -> None:
         super().__init__(map_id, version, 0)
         self.words = _Everywhere("?")
+        self.branches = _Everywhere(None)
         self.runs = _Everywhere(_park)
         self.after = _Everywhere(STOP)
         self.ids = ["?"]

@@ -38,12 +38,10 @@ def match(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
     if isinstance(rules, dict):
         value = data.get(PRINCIPAL[name])
         rules = rules.get(value if isinstance(value, str) else None) or rules[None]
-    done = ""
-    event, now = data, turn.now_ms
+    done: CompiledMap | None = None
     for rule in rules:
-        owner = rule.map
-        if owner.id != done and rule.test(contact, event, event, now) and enter(turn, rule, name, data, moved) is not None:
-            done = owner.id
+        if rule.map is not done and rule.test(contact, data, data, turn.now_ms) and enter(turn, rule, name, data, moved) is not None:
+            done = rule.map
 
 
 def enter(turn: CoreTurn, rule: TriggerRule, name: str, data: Mapping[str, Any], moved: set[int] | None) -> Enrollment | str | None:
@@ -75,6 +73,8 @@ def refusal(turn: CoreTurn, owner: CompiledMap, held: Enrollment | None, key: st
         return "never"
     elif held.paused_at:
         return "paused"
+    elif moved is None and owner.restarts:
+        return ""  # most entries are these, and nothing below could refuse them
     elif not is_resting(held):
         if reentry == "after_end":
             return "active"
@@ -103,10 +103,10 @@ def enroll(turn: CoreTurn, rule: TriggerRule, name: str, data: Mapping[str, Any]
     """Make an enrollment and queue its first position; the one that it replaces ends."""
     contact, owner, now = turn.contact, rule.map, turn.now_ms
     contact.enrolled += 1
-    if replaced is not None and leaving.renew(turn, replaced, owner):
+    tally = turn.tallies.get(owner) or turn.tally(owner)
+    if replaced is not None and leaving.renew(turn, replaced, owner, tally, rule.start):
         enrollment = replaced
         position = enrollment.positions[0]
-        position.at = rule.start
         enrollment.entered = now
         enrollment.event = owner.project(data)
     else:
@@ -115,10 +115,9 @@ def enroll(turn: CoreTurn, rule: TriggerRule, name: str, data: Mapping[str, Any]
         if replaced is not None:
             leaving.end(turn, replaced, "replaced", enrollment)
         contact.enrollments.append(enrollment)
-    tally = turn.tallies.get(owner) or turn.tally(owner)
+        tally[ACTIVE] += 1
+        tally[owner.ins[rule.start]] += 1
     tally[ENTERED] += 1
-    tally[ACTIVE] += 1
-    tally[owner.ins[rule.start]] += 1
     if owner.remembers:
         past = f"{owner.id}\x00{key}" if key else owner.id
         contact.past[past] = (contact.past.get(past, (0, 0))[0] + 1, now)

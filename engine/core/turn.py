@@ -22,11 +22,8 @@ class CoreTurn(Runner):
 
     __slots__ = ()
 
-    def match(self, name: str, data: Mapping[str, Any]) -> None:
-        triggers.match(self, name, data)
-
-    def replay(self, enrollment: Enrollment) -> None:
-        pause.replay(self, enrollment)
+    match = triggers.match
+    replay = pause.replay
 
     def change_tags(self, add: list[str], remove: list[str]) -> None:
         added, removed = self.put_tags(add, remove)
@@ -58,7 +55,7 @@ class CoreTurn(Runner):
 
     def set_fields(self, values: Mapping[str, Any]) -> None:
         changed = self.put_fields(values)
-        if changed:
+        if changed and self.workspace.minds_fields:
             self.fields_changed(changed)
 
     def put_fields(self, values: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

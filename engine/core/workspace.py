@@ -50,6 +50,7 @@ class Workspace:
         self.dates: dict[str, list[DateRule]] = {}  # field → date rules that hang on it
         self.date_rules: dict[str, DateRule] = {}  # event → rule
         self.clocked: frozenset[str] = frozenset()  # fields that move waits or alarms
+        self.minds_fields = False  # whether anything at all listens to a change of fields, or hangs on one
         self.follows = False  # whether any map takes contacts along to its newest version
         self.nowhere: CompiledMap = LostMap("", 0)
 
@@ -84,6 +85,7 @@ class Workspace:
                     self.dates.setdefault(date.date.field, []).append(date)
                     self.dates.setdefault("timezone", []).append(date)
         self.clocked = frozenset(self.dates) | {name for found in everything for name in found.field_waits}
+        self.minds_fields = bool(self.clocked) or "field.changed" in self.listening
         self.follows = any(found.follow for found in self.maps.values())
 
 
