@@ -118,7 +118,7 @@ class _Lint:
     def _reached(self) -> set[int]:
         """What contacts can come to: from the top, from triggers, and at goals that pull them from anywhere upstream."""
         index = self.graph.index
-        roots = {0, *(index[trigger.go] for trigger in self.map.triggers if trigger.go in index)} if self.graph.elements else set()
+        roots = {index.get(trigger.go, 0) for trigger in self.map.triggers} if self.graph.elements else set()
         goals = {at for at, element in enumerate(self.graph.elements) if isinstance(element, Goal)}
         roots |= {at for at in goals if _adds(self.graph.elements[at])}
         reached = _closure(self.graph, roots)
@@ -178,7 +178,7 @@ class _Instant:
         if map_id not in self.passing:
             self.passing[map_id] = False
             graph = self.graphs[map_id]
-            starts = {0} | {graph.index[trigger.go] for trigger in child.triggers if trigger.go in graph.index}
+            starts = {graph.index.get(trigger.go, 0) for trigger in child.triggers}
             ends = Exit if map_id.startswith(SEQUENCE) else (Exit, End)  # a sequence that ends in no exit never lets go
             self.passing[map_id] = any(isinstance(graph.elements[at], ends) for at in self.closure(map_id, starts))
         return self.passing[map_id]

@@ -88,6 +88,12 @@ def test_what_stands_behind_an_exit_is_unreachable_and_reported_once():
     one(in_map("exit", "{id: a, send_sms: {text: a}}", "{id: b, send_sms: {text: b}}"), "maps/m: a: nobody can come here", line=5)
 
 
+def test_the_top_is_unreachable_where_every_trigger_starts_below_it():
+    path = "path: [{id: a, wait: 1d}, {id: b, send_sms: {text: b}}, exit]"
+    one(f"maps:\n  - map: m\n    triggers: [{{event: x, go: b}}, {{added: true, go: b}}]\n    {path}\n", "maps/m: a: nobody can come here", line=4)
+    assert found(f"maps:\n  - map: m\n    triggers: [{{event: x, go: b}}]\n    {path}\n") == []
+
+
 def test_what_stands_behind_branches_that_all_end_is_unreachable():
     one(in_map("{if: {a: 1}, then: [exit], else: [exit]}", "{id: a, send_sms: {text: a}}"), "nobody can come here")
 
