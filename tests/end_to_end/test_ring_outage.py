@@ -17,7 +17,7 @@ MAX = 15  # unsettled per partition and host: far fewer than are sent
 def documents(sick: Host, well: Host) -> dict[str, Any]:
     def hook(name: str, host: Host) -> dict[str, Any]:
         # `told` counts the decisions of one contact: in order, the number of each event is what was told before it.
-        body = "{{ contact }} {{ event.number }} {{ told_%s }}" % name
+        body = f"{{{{ contact }}}} {{{{ event.number }}}} {{{{ told_{name} }}}}"
         path = [
             {"id": "tell", "send_webhook": {"url": f"{host.url}/{name}", "body": body}},
             {"update_contact": {"increase": {f"told_{name}": 1}}},
