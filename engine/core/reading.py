@@ -75,7 +75,7 @@ class Place:
         """An id or name; "" with a problem where it is none."""
         fault = name_fault(self.raw)
         if fault:
-            quote = f'write "{self.raw}" in quotes' if isinstance(self.raw, bool | int | float) else ""
+            quote = f'write "{shown(self.raw)}" in quotes' if isinstance(self.raw, bool | int | float) else ""
             self.problem(f"{what} {fault}", quote)
             return ""
         return str(self.raw)
@@ -83,7 +83,7 @@ class Place:
     def text(self, what: str) -> str:
         """Any text that is not empty; "" with a problem where it is none."""
         if not isinstance(self.raw, str) or not self.raw.strip():
-            quote = f'write "{self.raw}" in quotes' if isinstance(self.raw, bool | int | float) else ""
+            quote = f'write "{shown(self.raw)}" in quotes' if isinstance(self.raw, bool | int | float) else ""
             self.problem(f"{what} must be text, not {shown(self.raw)}", quote)
             return ""
         return self.raw
