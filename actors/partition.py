@@ -7,7 +7,9 @@ stepped once more from the committed bytes; if it fails again it is set aside wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import contextmanager
+from operator import attrgetter
 
 from actors.dedupe import DedupeWindow, dedupe_key
 from actors.residency import Residency
@@ -27,8 +29,9 @@ from engine.ports import Commit, LogBatch, PartitionState
 
 log = logger("shard")
 
-Repeatable = Event | Update | Command | Erase  # what senders may repeat; the rest is numbered by its source
+REPEATABLE: frozenset[type] = frozenset((Event, Update, Command, Erase))  # what senders may repeat; the rest is numbered by its source
 DEATHS_MAX = 2  # owners that may die at one record before the partition is stepped one by one
+_contact_of = attrgetter("contact")
 ENTITY = "\x00"  # before an entity's key among the checkpoints; no contact id may hold it
 
 
@@ -81,8 +84,12 @@ class Partition:
 
     def wants(self, batches: Iterable[LogBatch], contacts: Iterable[str]) -> list[str]:
         """The ids whose checkpoints must be admitted before these are stepped."""
-        ids = {_home(record) for batch in batches for record in batch.records}
-        ids.update(contacts)
+        ids = set(contacts)
+        for batch in batches:
+            if batch.holds(Posted):
+                ids.update(map(_home, batch.records))
+            else:  # no Python for each record: 0.3 µs of each
+                ids.update(map(_contact_of, batch.records))
         ids.discard("")
         return self.residency.missing(ids)
 
@@ -179,24 +186,31 @@ class Partition:
     def _command(self, contacts: Iterable[str], verb: str, what: str, now: int, full: Set[str]) -> None:
         for contact in contacts:
             if contact not in self._aside:
-                self._guarded(contact, Command(contact, verb, what), 0, now, full)
+                command = Command(contact, verb, what)
+                with _blamed(contact, command):
+                    self._apply(command, 0, now, full)
 
     def _apply_batch(self, batch: LogBatch, now: int, full: Set[str]) -> int:
-        applied = 0
-        aside = self._aside
-        for offset, record in enumerate(batch.records, batch.first):
-            if offset < self.offset:
-                continue
-            if aside and offset in aside:
-                if not aside[offset][1]:
-                    aside[offset] = (offset, encode(record), aside[offset][2])
-                continue
-            if isinstance(record, Repeatable) and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):
-                self._changes.count("duplicates")
-                self._restate_guard(record)
-                continue
-            self._guarded(offset, record, offset, now, full)
-            applied += 1
+        """Apply a batch's records; how many were new. One `try` around the loop, not one call with a `try` for each record: 0.3 µs of each."""
+        applied, offset, aside = 0, 0, self._aside
+        record: Record | None = None
+        try:
+            for offset, record in enumerate(batch.records, batch.first):
+                if offset < self.offset:
+                    continue
+                if aside and offset in aside:
+                    if not aside[offset][1]:
+                        aside[offset] = (offset, encode(record), aside[offset][2])
+                elif type(record) in REPEATABLE and record.id and not self.dedupe.add(dedupe_key(record.contact, record.id)):  # type: ignore[union-attr]
+                    self._changes.count("duplicates")
+                    self._restate_guard(record)
+                else:
+                    self._apply(record, offset, now, full)
+                    applied += 1
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise StepFailedError(offset, record, f"{type(error).__name__}: {error}") from error
         return applied
 
     def _restate_guard(self, record: Record) -> None:
@@ -206,32 +220,28 @@ class Partition:
             if contact is not None and not is_blank(contact):
                 self._changes.guard[record.contact] = marks(contact.consent)
 
-    def _guarded(self, key: int | str, record: Record, offset: int, now: int, full: Set[str]) -> None:
-        try:
-            self._apply(record, offset, now, full)
-        except Unavailable:
-            raise
-        except Exception as error:
-            raise StepFailedError(key, record, f"{type(error).__name__}: {error}") from error
-
     def _apply(self, record: Record, offset: int, now: int, full: Set[str]) -> None:
+        kind = record.__class__
+        if (kind is UseSnapshot or kind is Posted) and not self._addressed(record):
+            return
+        contact = self._touched.get(record.contact) or self._take(record.contact, offset, only_known=kind is Erase or offset == 0)
+        if contact is not None:
+            step(contact, record, now, self._stepping, self._changes, full)
+            if self._weighed and record.contact in self._weighed:
+                self._check_size(contact)
+
+    def _addressed(self, record: Record) -> bool:
+        """Whether a contact must be stepped by what the engine sent itself; what is for the partition is done here."""
         if isinstance(record, UseSnapshot):
             before = self._stepping.date_rules
             self._stepping = self._workspace_of(record.number)
             if self._stepping.date_rules.keys() != before.keys():
                 self._stepped_scan = (record.number, 0)
-            return
-        if isinstance(record, Posted):
-            if not self._first_time(record):
-                return
-            if record.kind == "route":
-                self._route(record)
-                return
-        contact = self._touched.get(record.contact) or self._take(record.contact, offset, only_known=isinstance(record, Erase) or offset == 0)
-        if contact is not None:
-            step(contact, record, now, self._stepping, self._changes, full)
-            if self._weighed and record.contact in self._weighed:
-                self._check_size(contact)
+        elif isinstance(record, Posted) and self._first_time(record):
+            if record.kind != "route":
+                return True
+            self._route(record)
+        return False
 
     def _first_time(self, record: Posted) -> bool:
         """Whether a posted record is new: its source's numbers rise, so the highest one seen tells."""
@@ -258,14 +268,10 @@ class Partition:
             return
         self._touched[contact_id] = contact
         contact.indexed = 0
-        try:
+        with _blamed(contact_id, None):
             step(contact, None, now, self._stepping, self._changes, full)
             if contact_id in self._weighed:
                 self._check_size(contact)
-        except Unavailable:
-            raise
-        except Exception as error:
-            raise StepFailedError(contact_id, None, f"{type(error).__name__}: {error}") from error
 
     def _route(self, record: Posted) -> None:
         key = ENTITY + record.contact
@@ -324,6 +330,17 @@ class Partition:
         elif fired and not due:
             commit.due[contact_id] = 0
         commit.contacts[contact_id] = encode(contact)
+
+
+@contextmanager
+def _blamed(key: int | str, record: Record | None) -> Iterator[None]:
+    """What fails inside is the fault of this contact's timer, or of this record."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception as error:
+        raise StepFailedError(key, record, f"{type(error).__name__}: {error}") from error
 
 
 def _home(record: Record) -> str:

@@ -172,7 +172,7 @@ class Shard:
 
     def _compile_ahead(self, batches: list[LogBatch]) -> None:
         for batch in batches:
-            for record in batch.records:
+            for record in batch.records if batch.holds(UseSnapshot) else ():
                 if type(record) is UseSnapshot:
                     try:
                         self._workspace(record.number)

@@ -24,6 +24,10 @@ class LogBatch(msgspec.Struct, frozen=True):
     records: list[Record]
     size: int = 0  # bytes
 
+    def holds(self, kind: type) -> bool:
+        """Whether any record is of this kind; the loop over them is C's."""
+        return kind in map(type, self.records)
+
 
 class Read(msgspec.Struct, frozen=True):
     """What a read found. `now_ms` was taken before the streams were read, so no unseen record is stamped earlier."""

@@ -28,7 +28,9 @@ def step(contact: Contact, record: Record | None, now_ms: int, workspace: Worksp
     `full` holds the places ("channel/dest") whose outbox is full: positions park at their actions. What a step decides is
     added to `changes`. Bounds park with a reason; nothing here raises for what a contact or an event holds.
     """
-    turn = turn_of(workspace, changes)
+    turn: CoreTurn | None = changes.turn
+    if turn is None or turn.workspace is not workspace:
+        turn = turn_of(workspace, changes)
     turn.full = full
     turn.begin(contact, now_ms)
     if contact.format != FORMAT:
