@@ -109,7 +109,7 @@ def _contact(path: str, wanted: Mapping[str, Any], line: Line) -> list[Differenc
         happened: dict[str, list[str]] = {}
         for enrollment in line["enrollments"]:
             happened.setdefault(enrollment["map"], []).extend(enrollment["positions"])
-        expected = {_named(name, happened): sorted(places or []) for name, places in (wanted["positions"] or {}).items()}
+        expected = {_named(name, happened): sorted(places) for name, places in (wanted["positions"] or {}).items() if places}
         if expected != {name: sorted(places) for name, places in happened.items()}:
             found.append(Difference(f"{path}.positions", wanted["positions"], happened))
     return found

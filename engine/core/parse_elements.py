@@ -1,7 +1,7 @@
 """Elements: a list of the document becomes a list of nodes. One key says what an element is; an `id` may stand beside it.
 
-Ids that were left out are made last, in the order of the document, from the word and a counter; ends that nobody wrote
-are numbered after those that somebody did.
+Ids that were left out are made last, from the word and a counter, in the order of the document; an end that nobody wrote
+stands at the end of its path.
 """
 
 from __future__ import annotations
@@ -326,7 +326,7 @@ def name_elements(path: list[Element]) -> None:
     everything = [*walk(path)]
     taken = {element.id for element in everything if element.id}
     counters: Counter[str] = Counter()
-    for element in sorted((e for e in everything if not e.id), key=lambda e: isinstance(e, End) and e.implicit):
+    for element in (one for one in everything if not one.id):
         word = word_of(element)
         while True:
             counters[word] += 1

@@ -210,9 +210,9 @@ def test_ids_are_made_from_kind_and_counter_in_the_order_of_the_document():
     assert ids(text) == ["wait-1", "if-1", "wait-2", "wait-3", "wait-4", "send_sms-1", "end-1"]
 
 
-def test_ends_that_nobody_wrote_are_numbered_last():
+def test_an_end_that_nobody_wrote_is_numbered_at_the_end_of_its_path():
     text = "map: m\npath: [{if: {a: 1}, then: [{fork: [[{wait: 1d}], [end]]}]}, {wait: 1d}]"
-    assert ids(text) == ["if-1", "fork-1", "wait-1", "end-2", "end-1", "wait-2", "end-3"]
+    assert ids(text) == ["if-1", "fork-1", "wait-1", "end-1", "end-2", "wait-2", "end-3"]
     assert ids("map: m\npath: [{id: end-1, wait: 1d}]") == ["end-1", "end-2"]
     assert ids("map: m\npath: []") == ["end-1"]
 

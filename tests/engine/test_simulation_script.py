@@ -68,3 +68,8 @@ def test_a_step_of_a_sequence_may_stand_at_a_date() -> None:
     fields = "  - {at: 0s, contact: ann, update: {fields: {d: 2026-01-11}}}\n"
     simulation = run(f"sequences: [{{sequence: s, steps: {steps}}}]\nscript:\n{fields}  - {{at: 0s, contact: ann, command: {{add_to: s}}}}\n")
     assert [line["at"] for line in simulation.lines if line["what"] == "action"] == ["2026-01-08T00:00:00Z", "2026-01-10T00:00:00Z"]
+
+
+def test_no_positions_in_a_map_may_be_written_as_an_empty_list() -> None:
+    script = f"{MAP}script: [{{at: 0s, contact: ann, event: go}}]\nexpect: {{contacts: {{ann: {{positions: {{welcome: [e], other: []}}}}, bob: {{positions: {{welcome: []}}}}}}}}\n"
+    assert run(script).differences == []
