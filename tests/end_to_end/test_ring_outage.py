@@ -9,7 +9,8 @@ from engine.core.partitioning import partition_of
 from tests.end_to_end.ring import Host, Ring, running, until
 
 CONTACTS = 40
-ROUNDS = 12
+BEFORE = 12  # rounds of events before the host is back
+ROUNDS = 16  # in all
 SENT = CONTACTS * ROUNDS
 MAX = 15  # unsettled per partition and host: far fewer than are sent
 
@@ -58,26 +59,25 @@ async def test_an_outage_of_one_host_is_its_own() -> None:
         )
 
         # connections are refused
-        await send_rounds(ring, range(ROUNDS // 2))
+        await send_rounds(ring, range(BEFORE // 2))
         await ring.read_on()
         # it takes connections and says nothing
         sick.behave = "silence"
         await sick.listen()
         await until(lambda: len(sick.requests) > 3)
-        await send_rounds(ring, range(ROUNDS // 2, ROUNDS))
+        await send_rounds(ring, range(BEFORE // 2, BEFORE))
         await ring.read_on()
 
         # all others have everything, while the log is read to its end
-        await until(lambda: len(well.taken) == SENT and len(ring.mail.mails) == SENT)
+        await until(lambda: len(well.taken) == len(ring.mail.mails) == CONTACTS * BEFORE)
         assert not sick.taken
-        check_bodies(well)
         await until(lambda: _holding(ring) == {f"webhook/{sick.dest}", f"parked:webhook/{sick.dest}"}, "only that host holds anything")
         partitions = range(ring.config.partitions)
         full = ring.shards[0].store.commits.full(list(partitions))
         assert all(full[number][f"webhook/{sick.dest}"] for number in partitions)
         parked = sum(full[number][f"parked:webhook/{sick.dest}"] for number in partitions)
-        assert parked == SENT - sum(full[number][f"webhook/{sick.dest}"] for number in partitions)
-        assert parked >= SENT // 2  # a batch may go beyond the bound, but what came once it was full has parked
+        assert parked == CONTACTS * BEFORE - sum(full[number][f"webhook/{sick.dest}"] for number in partitions)
+        assert parked >= CONTACTS * BEFORE // 2  # a batch may go beyond the bound, but what came once it was full has parked
         shown = await ring.contact("c0")
         assert {enrollment["map"] for enrollment in shown["enrollments"]} == {"sick"}
         assert {position["why"] for enrollment in shown["enrollments"] for position in enrollment["positions"]} == {f"channel_full:webhook/{sick.dest}"}
@@ -85,11 +85,16 @@ async def test_an_outage_of_one_host_is_its_own() -> None:
         assert stats["conservation"]["active"] == parked
         await ring.conserved()
 
-        # it is back
+        # it is back; what comes now must not overtake what is parked
         sick.behave = ""
+        for number in range(BEFORE, ROUNDS):
+            seen = len(sick.taken)
+            await send_rounds(ring, range(number, number + 1))
+            await until(lambda seen=seen: len(sick.taken) > seen)
         await until(lambda: len(sick.taken) >= SENT)
         await ring.carried("email", "webhook")
         check_bodies(sick)
+        check_bodies(well)
         await until(lambda: not _holding(ring), "nobody is parked")
         assert await ring.effects("webhook") == {"decided": 2 * SENT, "delivered": 2 * SENT}
         assert (await ring.contact("c0"))["fields"] == {"contact": "c0", "email": "c0@example.com", "told_sick": ROUNDS, "told_well": ROUNDS}

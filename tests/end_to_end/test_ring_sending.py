@@ -86,10 +86,15 @@ async def test_a_link_clicked_after_an_unread_stop_does_not_loosen_it() -> None:
         await ring.stop_shards()
         await by_contacts(ring)
         await by_link(ring)
-        ring.start_shard()
         await ring.start_pools("email")
-        await ring.carried("email")
+
+        async def sent() -> bool:
+            return await ring.effects("email") == {"decided": 2, "delivered": 1, "suppressed": 1}
+
+        await until(sent)
         assert addressed(ring) == ["go-0"]
+        ring.start_shard()
+        await ring.read_on()
         assert (await ring.contact("go-1"))["consent"] == {"email": "unsubscribed"}
 
 
