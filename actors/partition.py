@@ -124,10 +124,7 @@ class Partition:
         self.scan, self.cursor = self._stepped_scan
         if commit.snapshot != self.workspace.number:
             self.workspace = self._workspace_of(commit.snapshot)
-        put = self.residency.put
-        touched = self._touched
-        for contact, value in commit.contacts.items():
-            put(contact, None if value is None else touched.get(contact), value)
+        self.residency.put(commit.contacts, self._touched)
         self.dedupe.confirm(commit.time_ms)
         self.residency.shrink()
         self._suspects.clear()
@@ -305,10 +302,7 @@ class Partition:
             set_aside=list(self._aside.values()),
             scan=self._stepped_scan[0],
         )
-        fired = set(work.due)
-        commit.due = dict.fromkeys(fired.difference(self._touched), 0)
-        for contact_id, contact in self._touched.items():
-            self._checkpoint(contact_id, contact, contact_id in fired, commit)
+        self._checkpoint(commit, set(work.due))
         for key, turns in self._entities.items():
             commit.contacts[key] = encode(turns)
         return commit
@@ -318,18 +312,22 @@ class Partition:
         if size > bound:
             raise WayfareError(f"the contact would take {size} bytes, over contact_bytes_max ({bound})")
 
-    def _checkpoint(self, contact_id: str, contact: Contact, fired: bool, commit: Commit) -> None:
-        if is_blank(contact):
-            commit.contacts[contact_id] = None
-            commit.due[contact_id] = 0
-            commit.counters["contacts"] = commit.counters.get("contacts", 0) - 1
-            return
-        due = due_of(contact)
-        if due and (not contact.indexed or due < contact.indexed):
-            commit.due[contact_id] = contact.indexed = due
-        elif fired and not due:
-            commit.due[contact_id] = 0
-        commit.contacts[contact_id] = encode(contact)
+    def _checkpoint(self, commit: Commit, fired: Set[str]) -> None:
+        """Write down who was touched, and when each is due next. `fired`: who was due and is to leave the index, or to stand in it anew."""
+        contacts, due_times = commit.contacts, commit.due
+        due_times.update(dict.fromkeys(fired - self._touched.keys(), 0))
+        for contact_id, contact in self._touched.items():
+            if is_blank(contact):
+                contacts[contact_id] = None
+                due_times[contact_id] = 0
+                commit.counters["contacts"] = commit.counters.get("contacts", 0) - 1
+                continue
+            due = due_of(contact)
+            if due and (not contact.indexed or due < contact.indexed):
+                due_times[contact_id] = contact.indexed = due
+            elif not due and contact_id in fired:
+                due_times[contact_id] = 0
+            contacts[contact_id] = encode(contact)
 
 
 @contextmanager

@@ -55,9 +55,12 @@ class UpdateContact(Action, frozen=True, kw_only=True):
 
 def _setting(sets: dict[str, Value]) -> Act:
     """The act of an update that only sets, which most are."""
+    pairs = list(sets.items())
 
     def act(turn: Turn) -> None:
-        done = {name: value(turn) for name, value in sets.items()}
+        done = {}
+        for name, value in pairs:  # a comprehension would be a call more
+            done[name] = value(turn)
         turn.did({"set": done})
         turn.set_fields(done)
 

@@ -6,6 +6,7 @@ After a lost reply the owner asks `look`: the new number means done, the old one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -26,8 +27,10 @@ _META = ("offset", "commit", "time", "snapshot", "posted", "scan")
 def commit_call(lease: Lease, commit: Commit, config: Config) -> Call:
     """The commit of one partition; the answer is its number, or Fenced. The sections stand in the order of `lua/commit.lua`."""
     args: list[Argument] = [lease.token, commit.expected, commit.offset, commit.time_ms, commit.snapshot, config.set_aside_max, commit.scan]
-    _section(args, (value for contact, checkpoint in commit.contacts.items() if checkpoint is not None for value in (contact, checkpoint)))
-    _section(args, (contact for contact, checkpoint in commit.contacts.items() if checkpoint is None))
+    gone = [contact for contact, checkpoint in commit.contacts.items() if checkpoint is None]
+    kept = commit.contacts if not gone else {contact: checkpoint for contact, checkpoint in commit.contacts.items() if checkpoint is not None}
+    _section(args, chain.from_iterable(kept.items()))  # type: ignore[arg-type]  # who is gone is not among them
+    _section(args, gone)
     _section(args, (value for contact, due_ms in commit.due.items() if due_ms for value in (due_ms, contact)))
     _section(args, (contact for contact, due_ms in commit.due.items() if not due_ms))
     _effect_sections(args, commit.effects)

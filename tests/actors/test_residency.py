@@ -23,7 +23,7 @@ def test_an_admitted_contact_is_decoded_when_asked_for() -> None:
 def test_half_changed_contacts_can_be_dropped() -> None:
     residency = Residency(10_000, 10)
     contact, value = stored("ann")
-    residency.put("ann", contact, value)
+    residency.put({"ann": value}, {"ann": contact})
     assert residency.get("ann") is contact
     contact.fields["n"] = "changed"
     residency.forget_decoded(["ann"])
@@ -37,7 +37,7 @@ def test_the_oldest_leave_first_and_the_size_is_true() -> None:
     for number in range(500):
         contact, value = stored(f"contact-{number}")
         residency.admit(f"contact-{number}", None)
-        residency.put(f"contact-{number}", contact, value)
+        residency.put({contact.id: value}, {contact.id: contact})
         residency.shrink()
         assert residency.size == sum(OVERHEAD_BYTES + len(held or b"") for held in residency.encoded.values())
         assert residency.size <= 20_000
