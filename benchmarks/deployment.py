@@ -28,6 +28,8 @@ SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 START_S_MAX = 60
 STOP_S_MAX = 30
+RESEND_S, RESEND_S_MAX = 0.2, 60
+NOT_NOW = (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Refused(Exception):
@@ -59,6 +61,20 @@ class Api:
         if answer.status // 100 != 2:
             raise Refused(f"{method} {path}", answer.status, content.decode(errors="replace"))
         return content
+
+    def insist(self, method: str, path: str, body: Any, seconds_max: float = RESEND_S_MAX) -> Any:
+        """The same with JSON, sent again while nobody answers or the answer is "not now", as a client does whose events have ids."""
+        deadline = time.monotonic() + seconds_max
+        while True:
+            try:
+                return self.json(method, path, body)
+            except Refused as refused:
+                if refused.status not in NOT_NOW or time.monotonic() > deadline:
+                    raise
+            except (OSError, http.client.HTTPException):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(RESEND_S)
 
     def json(self, method: str, path: str, body: Any = None) -> Any:
         """The same with JSON both ways."""
@@ -213,10 +229,15 @@ def unsettled_of(metrics: Metrics) -> int:
 
 
 def scrapes(deployment: Deployment, every_s: float, seconds_max: float) -> Iterator[Metrics]:
-    """A scrape now and then; TimeoutError after `seconds_max`."""
+    """A scrape now and then, none while the gateway is away; TimeoutError after `seconds_max`."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
-        yield deployment.metrics()
+        try:
+            found = deployment.metrics()
+        except (Refused, OSError, http.client.HTTPException):
+            found = None
+        if found is not None:
+            yield found
         time.sleep(every_s)
     raise TimeoutError(f"not there after {seconds_max:g} s")
 

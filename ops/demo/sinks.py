@@ -53,6 +53,7 @@ class Ledger:
         return {
             "total": self.kinds.total(),
             "duplicates": len(self.duplicates),
+            "duplicates_by_kind": dict(Counter(kind for kind, _, _ in self.duplicates)),
             "kinds": dict(self.kinds),
             "first_duplicates": self.duplicates[:20],
         }
