@@ -27,7 +27,7 @@ class Residency:
 
     def missing(self, contacts: set[str]) -> list[str]:
         """Those that must be fetched."""
-        return [contact for contact in contacts if contact not in self.encoded]
+        return list(contacts.difference(self.encoded))
 
     def admit(self, contact: str, value: bytes | None) -> None:
         """Take in a checkpoint as fetched."""

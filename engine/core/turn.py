@@ -10,7 +10,7 @@ import msgspec
 from engine.core import dates, leaving, pause, sends, tasks, triggers
 from engine.core.action_kind import Act
 from engine.core.comparisons import equal
-from engine.core.contact import CALLING, HOLDING, Enrollment, Purchase
+from engine.core.contact import CALLING, HOLDING, Purchase
 from engine.core.effects import Effect, Post, Row
 from engine.core.runner import Runner
 
