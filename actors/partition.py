@@ -63,7 +63,7 @@ class Partition:
         self.posted = state.posted
         self.marks = dict(state.marks)
         self.dedupe = DedupeWindow(config, state.dedupe)
-        self.residency = Residency(config.resident_bytes_max // owned, max(1, config.hot_contacts_max // owned))
+        self.residency = Residency(config.resident_bytes_max // owned)
         self._workspace_of = workspace_of
         self.workspace = workspace_of(state.snapshot)
         self._suspects: dict[int | str, str] = {}  # failed once: key → reason
@@ -124,7 +124,7 @@ class Partition:
         self.scan, self.cursor = self._stepped_scan
         if commit.snapshot != self.workspace.number:
             self.workspace = self._workspace_of(commit.snapshot)
-        self.residency.put(commit.contacts, self._touched)
+        self.residency.put(commit.contacts)
         self.dedupe.confirm(commit.time_ms)
         self.residency.shrink()
         self._suspects.clear()
@@ -142,7 +142,6 @@ class Partition:
 
     def _undo(self) -> None:
         """Forget a step that was not confirmed: it failed, or storage went away before its commit was sent."""
-        self.residency.forget_decoded(list(self._touched))
         self.dedupe.undo()
         self._begin()
 

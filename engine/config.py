@@ -68,7 +68,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dedupe_buckets: int = 6
     dedupe_keys_max: int = 100_000  # per partition
     resident_bytes_max: int = 2 * 1024**3  # encoded contacts of a shard
-    hot_contacts_max: int = 20_000  # decoded contacts of a shard
 
     # the core
     hops_max: int = 1_000  # per record
