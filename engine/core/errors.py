@@ -1,14 +1,14 @@
 """The error tree: outcomes are values, these are faults.
 
-    WayfareError
-    ├── InvalidDocument     a workspace, map or script that cannot be used; caught by the CLI (exit 2) and the gateway (422)
-    ├── InvalidConfig       a setting out of its bounds; caught by the CLI (exit 2)
-    ├── Unavailable         storage cannot be reached and nothing is known to have happened; the gateway answers 503, a shard waits
-    │   └── ResultUnknown   the request was sent, the reply was lost; whoever wrote must look before it writes again
-    ├── Fenced              another owner holds the partition; the shard drops the partition's memory
-    ├── Full                a bound of the log is reached; the gateway answers 429 with `retry_after_ms`
-    └── DamagedLog          numbers of a log are missing or run back; the shard stops that partition and alarms
-        └── UnreadableBatch an entry that cannot be decoded; the shard sets its bytes aside and goes on behind it
+WayfareError
+├── InvalidDocument     a workspace, map or script that cannot be used; caught by the CLI (exit 2) and the gateway (422)
+├── InvalidConfig       a setting out of its bounds; caught by the CLI (exit 2)
+├── Unavailable         storage cannot be reached and nothing is known to have happened; the gateway answers 503, a shard waits
+│   └── ResultUnknown   the request was sent, the reply was lost; whoever wrote must look before it writes again
+├── Fenced              another owner holds the partition; the shard drops the partition's memory
+├── Full                a bound of the log is reached; the gateway answers 429 with `retry_after_ms`
+└── DamagedLog          numbers of a log are missing or run back; the shard stops that partition and alarms
+    └── UnreadableBatch an entry that cannot be decoded; the shard sets its bytes aside and goes on behind it
 """
 
 from __future__ import annotations
