@@ -97,7 +97,7 @@ def shown(found: dict[str, Any]) -> Group:
         _counted("map", found["conservation"]["maps"], ("entered", "drift")),
         _counted("channel", found["conservation"]["channels"], ("decided", "drift")),
     ]
-    return Group(head, f"{stopped}   {holds}", *tables)
+    return Group(head, f"{stopped}   {holds}", *(table for table in tables if table.row_count))
 
 
 def _processes(found: dict[str, Any]) -> Table:
