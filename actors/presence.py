@@ -29,7 +29,7 @@ def present(duty: Duty, stop: threading.Event, measured: Callable[[], dict[str, 
     """While inside, this process says that it lives and sets `stop` when it is told to stop. Gives a client that threads may share.
 
     What is in memory at this point lives as long as the process, so the garbage collector never looks at it again. For the rest it comes seldom: our
-    work makes no cycles, only exceptions do, while with the default of 700 it walked the resident contacts again and again, 6 % of a shard.
+    work makes no cycles, only exceptions do, and the default of 700 costs a shard 1 to 3 µs per event.
     """
     _redirect_logs(duty)
     set_up_logs(duty.config.log_level, duty.name)

@@ -1,7 +1,7 @@
 """The contacts of one partition that are in memory: all of them encoded, the least recently written out first.
 
 Invariant: `encoded` is what the last commit wrote (or what was read). A contact is decoded by the batch that touches it and dropped with it:
-keeping 20,000 decoded ones took 40 MB and saved nothing, because reaching the thirty cache lines of a cold contact takes as long as decoding it.
+keeping 20,000 decoded ones took 40 MB and saved nothing (benchmarks/README.md).
 """
 
 from __future__ import annotations

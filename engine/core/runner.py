@@ -132,7 +132,7 @@ class Runner:
         while left > 0:
             left -= 1
             branch = branches[at]
-            if branch is not None:  # the loop asks itself: no call, and nothing is written down that no predicate can see; 5 % of a step
+            if branch is not None:  # the loop asks itself: a call less for each, and nothing is written down that no predicate can see
                 test, then, otherwise = branch
                 following = then if test(contact, self.event, self.entry, now) else otherwise
             else:
