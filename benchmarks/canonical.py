@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -19,8 +20,9 @@ from typing import Any
 import msgspec
 
 from benchmarks import cpu, workload
-from benchmarks.deployment import Api, Deployment, Metrics, Sinks, lag_of, scrapes, wait_until_settled
+from benchmarks.deployment import Api, Deployment, Ledgers, Metrics, Sinks, wait_until_settled
 from benchmarks.load import Seen
+from engine.config import Config
 
 DURABILITIES = ("fsync", "relaxed")
 RUNS = 5
@@ -88,13 +90,13 @@ def run(size: Size, folder: Path, say: Say) -> list[dict[str, Any]]:
 
 def _measure(size: Size, data: Path, durability: str, say: Say) -> dict[str, Any]:
     """All runs of one durability on one deployment."""
-    with Sinks() as sinks, Deployment(data, flags=("--durability", durability)) as deployment:
+    with Sinks() as sinks, Deployment(data, flags=("--durability", durability)) as deployment, closing(Ledgers(data, Config())) as ledgers:
         deployment.publish(workload.documents(sinks.smtp_port))
         for body in workload.contact_bodies(size.contacts):
             deployment.api.request("POST", "/v1/contacts", body)
         runs = []
         for number in range(1, size.runs + 1):
-            runs.append(_throughput(size, deployment, sinks, seed=number))
+            runs.append(_throughput(size, deployment, ledgers, sinks, seed=number))
             say(f"{durability}: run {number} of {size.runs}: {runs[-1]['committed_per_s']:,.0f} events/s committed, {_wrong(runs[-1])}")
         committed = median(found["committed_per_s"] for found in runs)
         latency = _latency(size, deployment, committed * LATENCY_SHARE)
@@ -114,7 +116,7 @@ def _measure(size: Size, data: Path, durability: str, say: Say) -> dict[str, Any
     }
 
 
-def _throughput(size: Size, deployment: Deployment, sinks: Sinks, seed: int) -> dict[str, Any]:
+def _throughput(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sinks, seed: int) -> dict[str, Any]:
     """One closed-loop run: as fast as the gateway takes it, then until nothing is left to do."""
     expected = workload.make(seed, size.events, size.contacts).expected
     client = Client(deployment, size, seed=seed, events=size.events)
@@ -122,13 +124,12 @@ def _throughput(size: Size, deployment: Deployment, sinks: Sinks, seed: int) -> 
     sink_s = cpu.seconds_of(sinks.pid)
     client.go()
     seen = client.result()
-    committed_s = _wait_for_commits(deployment)
-    after = wait_until_settled(deployment, DRAIN_S_MAX)
-    settled_s = time.monotonic()
+    committed_s = _wait_until_none(ledgers.lag, 0.02)
+    settled_s = _wait_until_none(lambda: ledgers.pending("email"), 0.1)
     spent = cpu.per_event_us(used, cpu.seconds_by_role(deployment.pid), seen.accepted)
     spent["client"] = round(seen.cpu_s / seen.accepted * 1e6, 2)
     spent["sinks"] = round((cpu.seconds_of(sinks.pid) - sink_s) / seen.accepted * 1e6, 2)
-    checks = _checks(expected, before, after, seen, sinks.counts()["total"] - taken)
+    checks = _checks(expected, before, wait_until_settled(deployment), seen, sinks.counts()["total"] - taken)
     return {
         "accepted_per_s": round(seen.accepted / (seen.ended_s - seen.begun_s)),
         "committed_per_s": round(seen.accepted / (committed_s - seen.begun_s)),
@@ -141,11 +142,13 @@ def _throughput(size: Size, deployment: Deployment, sinks: Sinks, seed: int) -> 
     }
 
 
-def _wait_for_commits(deployment: Deployment) -> float:
-    """When the last record was committed, in seconds of the monotonic clock (up to 100 ms late: looking costs CPU, too)."""
-    for metrics in scrapes(deployment, 0.1, DRAIN_S_MAX):
-        if lag_of(metrics) == 0:
-            break
+def _wait_until_none(count: Callable[[], int], every_s: float) -> float:
+    """When nothing was left, in seconds of the monotonic clock (up to `every_s` late); TimeoutError after DRAIN_S_MAX."""
+    deadline = time.monotonic() + DRAIN_S_MAX
+    while count():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still at work after {DRAIN_S_MAX} s")
+        time.sleep(every_s)
     return time.monotonic()
 
 

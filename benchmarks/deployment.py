@@ -21,7 +21,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from actors.folders import Folders
 from actors.processes import spawn
+from engine.config import Config
+from engine.storage.redis_call import checked, command, partition_key
+from engine.storage.redis_client import RedisClient
 
 READY = re.compile(r"ready on (http://\S+)")
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -215,6 +219,27 @@ class Deployment:
                 return None
             raise
         return found
+
+
+class Ledgers:
+    """What is under way in a deployment of this machine, read from storage itself: a scrape of everything costs what is to be measured."""
+
+    def __init__(self, data: Path, config: Config) -> None:
+        self._client = RedisClient(f"unix://{Folders(str(data)).socket}", config)
+        self._partitions = range(config.partitions)
+
+    def lag(self) -> int:
+        """Records accepted and not yet committed."""
+        calls = [command("HMGET", partition_key(number, "meta"), "next", "offset") for number in self._partitions]
+        return sum(int(after or 1) - int(offset or 1) for after, offset in checked(self._client.run(calls)))
+
+    def pending(self, channel: str) -> int:
+        """Effects committed and not yet settled, in whoever's hands they are."""
+        calls = [command("HGET", partition_key(number, "fxn"), f"{channel}:pending") for number in self._partitions]
+        return sum(int(count or 0) for count in checked(self._client.run(calls)))
+
+    def close(self) -> None:
+        self._client.close()
 
 
 def lag_of(metrics: Metrics) -> int:
