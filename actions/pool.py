@@ -1,7 +1,7 @@
 """The pool of one channel: claims effects, spends budget, renders, marks, hands to the provider, settles.
 
-Invariants. Nothing is handed to a provider that is not marked, and nothing is marked (at most 64 at a time) that is not handed over at
-once. Every claim ends in exactly one of: settled, refused by the mark, released. A message in flight holds a place at the gate until it is
+Invariants. Nothing is handed to a provider that is not marked, and nothing is marked (at most 64 at a time, and no more than the provider
+can have under way) that is not handed over at once. Every claim ends in exactly one of: settled, refused by the mark, released. A message in flight holds a place at the gate until it is
 settled, so memory is bounded by `in_flight_max`. A fault of one effect is that effect's result, never the pool's end. A pool that was
 frozen after its mark looks at the clock before it sends: what it holds may belong to somebody else by then.
 """
@@ -72,6 +72,9 @@ class Pool:
         self.limits = limits
         self._settler.provider = provider.name if provider else ""
         per_host = self._config.in_flight_per_host_max if provider and provider.by_host else 0
+        at_once = min(provider.at_once, self._config.in_flight_max) if provider else 1
+        self._batch = max(1, min(self._config.mark_effects_max, at_once // 2))  # half: while one is on the wire, the next is being marked
+        self._wire = asyncio.Semaphore(max(1, at_once // self._batch))
         self._gate.use(Tokens(limits, self._budget, self._clock), per_host=per_host, in_flight_max=provider.in_flight_max if provider else 0)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -145,7 +148,7 @@ class Pool:
         for claim in admitted[granted:]:
             self._gate.leave(claim)
         excess += admitted[granted:]
-        size = self._config.mark_effects_max
+        size = self._batch
         for start in range(0, granted, size):
             task = asyncio.create_task(self._deliver(admitted[start : min(granted, start + size)]))
             self._tasks.add(task)
@@ -155,7 +158,7 @@ class Pool:
 
     async def _deliver(self, claims: list[Claim]) -> None:
         """Render, mark and send up to 64 claims; each ends refused, released or in the settler."""
-        provider, once = self.provider, self.limits.once
+        provider, once, wire = self.provider, self.limits.once, self._wire
         try:
             workspaces = {number: await self._workspace(number) for number in {claim.effect.snapshot for claim in claims}}
         except Unavailable:
@@ -164,6 +167,11 @@ class Pool:
             await self._give_back(claims)
             return
         dispatches = self._rendered(claims, workspaces)
+        async with wire:
+            await self._hand_over(provider, dispatches, once=once)
+
+    async def _hand_over(self, provider: Provider, dispatches: list[tuple[Claim, Dispatch]], *, once: bool) -> None:
+        """Mark and send at once."""
         asked_ms = self._clock()
         going = await self._marked([claim for claim, _ in dispatches], once=once)
         left = {claim.effect.id: claim for claim, _ in dispatches if claim.effect.id in going}

@@ -99,6 +99,11 @@ class Provider(ABC):
         """How many messages it can carry at once, whatever the pool would hand it."""
         return 1 << 30
 
+    @property
+    def at_once(self) -> int:
+        """How many messages can really be under way at a time: no more than these are marked, so that a crash leaves no more unknown."""
+        return self.in_flight_max
+
     @abstractmethod
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
         """Send each and report each once, within `send_timeout_ms`. Raises nothing for what a message or a server may do."""

@@ -94,6 +94,10 @@ class Smtp(Provider):
     def in_flight_max(self) -> int:
         return self._settings.connections * self._house.config.mark_effects_max
 
+    @property
+    def at_once(self) -> int:
+        return self._settings.connections * SHARE_MIN
+
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
         now = asyncio.get_running_loop().time()
         shares = max(1, min(self._settings.connections - self._busy, -(-len(dispatches) // SHARE_MIN)))

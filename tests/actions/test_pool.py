@@ -396,3 +396,31 @@ async def test_the_red_button_stops_what_is_not_marked() -> None:
     await bench.store.outbox.stop("map:m", stopped=False)
     await bench.work(pool)
     assert len(provider.sent) == 5
+
+
+async def test_no_more_is_marked_than_the_provider_can_have_under_way() -> None:
+    """So a kill leaves no more unknown than that, however much was claimed."""
+    bench = Bench()
+    release = asyncio.Event()
+
+    class Narrow(Told):
+        at_once = 8
+        held = 0
+
+        async def send(self, dispatches, report):
+            self.held += len(dispatches)
+            await release.wait()
+            await super().send(dispatches, report)
+
+    provider = Narrow(fine)
+    bench.decide("email", count=100)
+    dying = bench.pool("email", provider)
+    await dying.turn()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert provider.held == 8
+    bench.now_ms += bench.config.claim_lease_ms + 1  # here the process is killed
+    await bench.work(bench.pool("email", Told(fine), owner="pool-2"))
+    assert await bench.counts("email") == {"decided": 100, "unknown": 8, "delivered": 92}
+    release.set()
+    await dying.settled()
