@@ -8,7 +8,7 @@ Maps and sequences are checked together, since a blocking add waits on another m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from engine.core.automation_map import AutomationMap, Do, Element, End, Exit, Fork, Goal, GoTo, If, Split, Wait, WaitBetween, WaitFor, WaitUntil
 from engine.core.documents import suggest
@@ -112,8 +112,11 @@ class _Lint:
         for index, element in enumerate(self.graph.elements):
             if index in reached or index in hidden or (isinstance(element, End) and element.implicit):
                 continue
-            hidden |= _closure(self.graph, {index})
+            hidden |= self._closure({index})
             self.problem(element, "nobody can come here", "remove it, or lead to it by a `go_to`, a trigger's `go` or a goal")
+
+    def _closure(self, roots: set[int]) -> set[int]:
+        return closure(roots, lambda at: _next(self.graph, at))
 
     def _reached(self) -> set[int]:
         """What contacts can come to: from the top, from triggers, and at goals that pull them from anywhere upstream."""
@@ -121,9 +124,9 @@ class _Lint:
         roots = {index.get(trigger.go, 0) for trigger in self.map.triggers} if self.graph.elements else set()
         goals = {at for at, element in enumerate(self.graph.elements) if isinstance(element, Goal)}
         roots |= {at for at in goals if _adds(self.graph.elements[at])}
-        reached = _closure(self.graph, roots)
+        reached = self._closure(roots)
         while pulled := {at for at in goals - reached if self.graph.upstream(at) & reached}:
-            reached |= _closure(self.graph, pulled)
+            reached |= self._closure(pulled)
         return reached
 
     def loops(self, instant: _Instant) -> None:
@@ -161,14 +164,7 @@ class _Instant:
 
     def closure(self, map_id: str, roots: set[int]) -> set[int]:
         """Everything that can be reached at once from `roots`, with them."""
-        found: set[int] = set()
-        ahead = [*roots]
-        while ahead:
-            at = ahead.pop()
-            if at not in found:
-                found.add(at)
-                ahead.extend(self.steps(map_id, at))
-        return found
+        return closure(roots, lambda at: self.steps(map_id, at))
 
     def passes(self, map_id: str) -> bool:
         """Whether an add to a map may let go at once: it has a way without waits, or its re-entry rule may refuse the add."""
@@ -205,14 +201,15 @@ def _next(graph: Graph, at: int) -> set[int]:
     return found - {NONE}
 
 
-def _closure(graph: Graph, roots: set[int]) -> set[int]:
+def closure(roots: set[int], steps: Callable[[int], set[int]]) -> set[int]:
+    """Everything that can be reached from `roots`, with them."""
     found: set[int] = set()
     ahead = [*roots]
     while ahead:
         at = ahead.pop()
         if at not in found:
             found.add(at)
-            ahead.extend(_next(graph, at))
+            ahead.extend(steps(at))
     return found
 
 
