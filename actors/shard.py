@@ -94,7 +94,10 @@ class Shard:
                 self._own(lease)
 
     def _own(self, lease: Lease) -> None:
-        state = self.store.commits.load(lease)
+        try:
+            state = self.store.commits.load(lease)
+        except Fenced:  # it ran out while this process stood still; the next cycle asks again
+            return
         partition = Partition(lease.partition, state, self.config, self._workspace, owned=max(1, len(self._assigned)))
         with self._leases_lock:
             self.owned[lease.partition] = Owned(lease, partition)
@@ -132,7 +135,10 @@ class Shard:
             if not busy:
                 stop.wait(idle_ms / 1000)
         self._assigned = frozenset()
-        self._settle_ownership()
+        try:
+            self._settle_ownership()
+        except Unavailable as error:  # the leases run out by themselves
+            log.warning("leases not given up", error=str(error))
 
     def cycle(self) -> bool:
         """One round over all owned partitions; True if anything was committed."""
@@ -159,7 +165,7 @@ class Shard:
         for number, todo in work.items():
             self._compile_ahead(todo.batches)
             if self.owned[number].partition.careful and todo.batches:
-                self.store.commits.attempt(self.owned[number].lease, todo.batches[0].first)
+                self._announce(self.owned[number], todo.batches[0].first)
         self._fetch(work)
         began = time.perf_counter()
         commits = [(owned, owned.partition.step(work[number], owned.full)) for number, owned in self.owned.items() if number in work]
@@ -169,6 +175,13 @@ class Shard:
         self._commit(commits)
         self._report(commits, began, stepped)
         return True
+
+    def _announce(self, owned: Owned, offset: int) -> None:
+        """Note that a record is about to be stepped alone. Where another owner came, the commit will find that out."""
+        try:
+            self.store.commits.attempt(owned.lease, offset)
+        except Fenced as fenced:
+            log.warning("fenced before a careful step", partition=owned.partition.number, error=str(fenced))
 
     def _compile_ahead(self, batches: list[LogBatch]) -> None:
         for batch in batches:

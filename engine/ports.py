@@ -314,9 +314,6 @@ class Directory(Protocol):
     async def once(self, key: str, value: bytes, ttl_ms: int) -> bytes | None:
         """Set if absent; the value that stood there before, or None where this one was first (idempotency keys, first-start secrets)."""
 
-    async def heartbeat(self, process: str, value: bytes, ttl_ms: int) -> None:
-        """Publish what a process is and measures; it vanishes after `ttl_ms`."""
-
     async def processes(self) -> dict[str, bytes]:
         """What every live process published last."""
 
@@ -353,7 +350,7 @@ class Control(Protocol):
         """Every word of a run, by role or process."""
 
     def beat(self, process: str, value: bytes, ttl_ms: int) -> None:
-        """What `Directory.heartbeat` does; with `ttl_ms` 0 the process vanishes at once."""
+        """Publish what a process is and measures; it vanishes after `ttl_ms`, at once with 0."""
 
     def beats(self) -> dict[str, bytes]:
         """What `Directory.processes` gives: who lives, and what each published last."""

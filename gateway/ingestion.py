@@ -77,14 +77,11 @@ class Batch:
                 batch.append(record)
 
 
-def read_items(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch:
-    """A batch out of a body; Refusal where the body as a whole is unreadable or has too many items."""
-    body = _bare(body)
-    return _straight(body, kind, item, config) or _one_by_one(body, kind, item, config)
+async def read_items(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch:
+    """A batch out of a body; Refusal where the body as a whole is unreadable or has too many items.
 
-
-async def read_items_aside(body: bytes, kind: str, item: Item[Any], config: Config) -> Batch:
-    """The same; a large body in which something is wrong is taken apart in a thread, so that others need not wait for it."""
+    A large body in which something is wrong is taken apart in a thread, so that others need not wait for it.
+    """
     body = _bare(body)
     batch = _straight(body, kind, item, config)
     if batch is not None:
@@ -229,7 +226,7 @@ async def ingest(call: Call, item: Item[Any], source: str) -> web.Response:
     if kind not in (JSON, LINES):
         raise Refusal("unsupported-type", "Send application/json or application/x-ndjson.")
     async with services.bodies.read(request) as body:
-        batch = await read_items_aside(body, kind, item, config)
+        batch = await read_items(body, kind, item, config)
         key = request.headers.get("Idempotency-Key")
         if key is not None:
             earlier = await services.once.begin(caller, request.path, key, body)

@@ -83,9 +83,6 @@ class Turn(Protocol):
     def post(self, to: str, kind: str, data: dict[str, Any]) -> None:
         """Post a record to the home partition of an entity, and hold this position until it answers."""
 
-    def outcome_actions(self, key: str) -> Act | None:
-        """For the core: the closure of the actions that belong to a task's outcome."""
-
 
 class Site(Protocol):
     """Where an action stands, while the workspace is compiled: resolves names, compiles texts, collects problems."""

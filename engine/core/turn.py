@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from engine.core import dates, leaving, pause, sends, tasks, triggers
-from engine.core.action_kind import Act
 from engine.core.comparisons import equal
 from engine.core.contact import CALLING, HOLDING, Purchase
 from engine.core.effects import Effect, Post, Row
@@ -165,7 +164,3 @@ class CoreTurn(Runner):
             position.since = self.now_ms
             self.halted = True
             self.tell("waiting", enrollment, position.at, {"for": to})
-
-    def outcome_actions(self, key: str) -> Act | None:
-        """The closure that runs the actions of one outcome of the task at hand; None where there are none."""
-        return self.map.outcomes.get(self.position.at, {}).get(key)

@@ -69,10 +69,6 @@ class MemoryDirectory:
         self._once[key] = value, self._clock() + ttl_ms if ttl_ms else float("inf")
         return None
 
-    async def heartbeat(self, process: str, value: bytes, ttl_ms: int) -> None:
-        """Publish what a process is and measures; it vanishes after `ttl_ms`."""
-        self._processes[process] = value, self._clock() + ttl_ms
-
     def control(self) -> MemoryControl:
         """The port of the same store that sees the same processes."""
         return MemoryControl(self._clock, self._processes)

@@ -75,10 +75,6 @@ class RedisDirectory:
         found: bytes | None = await self._one(command("SET", f"wf:once:{key}", value, "NX", "GET", *expiry, writes=True))
         return found
 
-    async def heartbeat(self, process: str, value: bytes, ttl_ms: int) -> None:
-        """Publish what a process is and measures; it vanishes after `ttl_ms`."""
-        await self._one(Call("heartbeat", (PROCESSES,), (process, value, ttl_ms)))
-
     async def processes(self) -> dict[str, bytes]:
         """What every live process published last; what expired long ago is cleared away."""
         live, gone = living(*checked(await self._client.run(processes_calls())))

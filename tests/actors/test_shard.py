@@ -15,7 +15,7 @@ from engine.core.errors import Fenced, ResultUnknown, Unavailable
 from engine.core.partitioning import partition_of
 from engine.core.records import Command, Erase, Event, Record, Update
 from engine.core.workspace import Workspace, compile_workspace
-from engine.ports import Lease, Settle, Snapshot
+from engine.ports import Lease, PartitionState, Settle, Snapshot
 from engine.storage.memory import MemoryStore
 
 REGISTRY = load_registry()
@@ -382,3 +382,32 @@ async def test_an_id_that_was_erased_can_come_back(ring: Ring) -> None:
     number = partition_of("ann", ring.config.partitions)
     claims = await ring.store.outbox.claim("webhook", [number], "pool", 5, 1_000, {}, [])
     assert await ring.store.outbox.mark(claims, 1_000, once=False) == [""]
+
+
+async def test_a_lease_that_is_lost_before_its_partition_is_loaded_ends_nothing(ring: Ring) -> None:
+    real = ring.store.commits.load
+
+    def late(lease: Lease) -> PartitionState:
+        ring.store.commits.load = real  # type: ignore[method-assign]
+        raise Fenced("another owner holds this partition")
+
+    ring.store.commits.load = late  # type: ignore[method-assign]
+    shard = ring.shard()
+    settle(shard)
+    assert len(shard.owned) == ring.config.partitions - 1
+    ring.now_ms += 1_001
+    await ring.append(Event("ann", "order"))
+    settle(shard)
+    assert len(shard.owned) == ring.config.partitions
+
+
+async def test_a_careful_step_that_lost_its_lease_is_fenced_by_its_commit(ring: Ring) -> None:
+    shard = ring.shard()
+    settle(shard)
+    number = partition_of("ann", ring.config.partitions)
+    shard.owned[number].partition._careful_until = 1_000
+    await ring.append(Event("ann", "order"))
+    ring.now_ms += 1_001
+    assert ring.store.leases.acquire(number, "other", 1_000) is not None
+    shard.cycle()
+    assert number not in shard.owned

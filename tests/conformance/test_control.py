@@ -25,7 +25,7 @@ async def test_words_belong_to_a_run(storage):
 async def test_a_process_is_seen_by_the_directory_and_vanishes(storage):
     storage.control.beat("shard-1", b"\x00one", 60_000)
     storage.control.beat("shard-2", b"two", 20)
-    await storage.directory.heartbeat("gateway-1", b"three", 60_000)
+    storage.control.beat("gateway-1", b"three", 60_000)
     assert storage.control.beats().keys() >= {"shard-1", "gateway-1"}
     await storage.pass_ms(25)
     assert storage.control.beats() == await storage.directory.processes() == {"shard-1": b"\x00one", "gateway-1": b"three"}

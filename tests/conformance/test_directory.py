@@ -70,9 +70,9 @@ async def test_once_is_won_by_the_first_until_it_expires(storage):
 
 
 async def test_processes_vanish_when_they_fall_silent(storage):
-    await storage.directory.heartbeat("shard-1", b"one", 60_000)
-    await storage.directory.heartbeat("shard-2", b"two", 15)
-    await storage.directory.heartbeat("shard-1", b"\x00three", 60_000)
+    storage.control.beat("shard-1", b"one", 60_000)
+    storage.control.beat("shard-2", b"two", 15)
+    storage.control.beat("shard-1", b"\x00three", 60_000)
     assert (await storage.directory.processes())["shard-2"] == b"two"
     await storage.pass_ms(20)
     assert await storage.directory.processes() == {"shard-1": b"\x00three"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 
@@ -33,7 +34,7 @@ def read(body: bytes, kind: str) -> None:
     """Every item is a record or rejected, each index once; or the whole body is refused."""
     for item in (EVENTS, CONTACTS):
         try:
-            batch = read_items(body, kind, item, CONFIG)
+            batch = asyncio.run(read_items(body, kind, item, CONFIG))
         except Refusal as refusal:
             assert refusal.name in {"unreadable", "too-large"}  # noqa: PT017 -- either is fine, and so is none
             continue

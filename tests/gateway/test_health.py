@@ -70,7 +70,7 @@ async def test_one_scrape_shows_every_process(gateway):
         metrics.records_applied.labels(name).inc(10)
         metrics.commits_fenced.inc()
         metrics.step.observe(0.002)
-        await gateway.store.directory.heartbeat(name, encode({"role": "shard", "name": name, "pid": 1, "metrics": metrics.exposition()}), 1_000)
+        gateway.store.control.beat(name, encode({"role": "shard", "name": name, "pid": 1, "metrics": metrics.exposition()}), 1_000)
     assert await sample(gateway, "wayfare_records_applied_total", shard="shard-2") == 10
     assert await sample(gateway, "wayfare_commits_fenced_total") == 2
     assert await sample(gateway, "wayfare_step_seconds_count") == 2
@@ -82,7 +82,7 @@ async def test_one_scrape_shows_every_process(gateway):
 
 async def test_a_heartbeat_that_is_nonsense_harms_nothing(gateway):
     for value in (b"\xc1", encode(7), encode({"name": 5, "metrics": 7}), encode({"metrics": "no { metrics"})):
-        await gateway.store.directory.heartbeat("odd", value, 1_000)
+        gateway.store.control.beat("odd", value, 1_000)
         assert (await gateway.client.get("/metrics")).status == 200
         assert (await gateway.call("GET", "/v1/status")).status == 200
 
