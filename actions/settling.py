@@ -2,7 +2,7 @@
 
 | result | at_most_once | at_least_once |
 |---|---|---|
-| delivered | delivered | delivered |
+| delivered | delivered, reported where it brings facts | the same |
 | rejected | rejected, reported | rejected, reported |
 | deferred | deferred until the next attempt, or dead and reported when its attempts or its life are over | the same |
 | unknown | unknown: listed, never sent again unasked | as deferred: sent again with the same id |
@@ -20,7 +20,7 @@ from engine.ports import Claim, Settle
 def settle_of(claim: Claim, result: Result, now_ms: int, config: Config, *, once: bool) -> Settle:
     """What is written for one claim. `once` is at_most_once."""
     if result.state == DELIVERED:
-        return Settle(claim=claim, state="delivered")
+        return Settle(claim=claim, state="delivered", report=bool(result.data.get("events")), data=result.data)
     if result.state == REJECTED:
         return Settle(claim=claim, state="rejected", reason=result.reason, report=True, data=result.data)
     if result.state == UNKNOWN and once:

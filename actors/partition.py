@@ -20,7 +20,7 @@ from engine.core.contact import FORMAT, Contact, due_of
 from engine.core.effects import Changes, Post
 from engine.core.errors import Unavailable, UnreadableBatch, WayfareError
 from engine.core.guard import forbidden_by, marks
-from engine.core.records import Command, Erase, Event, Posted, Record, Update, UseSnapshot
+from engine.core.records import Command, Erase, Event, Outcome, Posted, Record, Update, UseSnapshot
 from engine.core.routers import route
 from engine.core.step import is_blank, step
 from engine.core.workspace import Workspace
@@ -29,7 +29,7 @@ from engine.ports import Commit, LogBatch, PartitionState
 
 log = logger("shard")
 
-REPEATABLE: frozenset[type] = frozenset((Event, Update, Command, Erase))  # what senders may repeat; the rest is numbered by its source
+REPEATABLE: frozenset[type] = frozenset((Event, Update, Command, Erase, Outcome))  # what senders may repeat; the rest is numbered by its source
 DEATHS_MAX = 2  # owners that may die at one record before the partition is stepped one by one
 _contact_of = attrgetter("contact")
 ENTITY = "\x00"  # before an entity's key among the checkpoints; no contact id may hold it

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from actions.feedback import Hearing
 from actions.limits import Limits, read_limits
 from actions.pool import Pool
 from actions.providers.provider import House, Provider
@@ -42,7 +43,8 @@ async def _carry(duty: Duty, stop: threading.Event, measures: PoolMeasures) -> N
     if store is None:
         return
     try:
-        house = House(config=duty.config, clock=epoch_ms, secret=await signing_secret(store.directory, duty.config))
+        secret = await signing_secret(store.directory, duty.config)
+        house = House(config=duty.config, clock=epoch_ms, secret=secret, hear=Hearing(store.intake, store.directory, duty.config.partitions, secret).hear)
         channels = Channels(duty, store, house, measures)
         await channels.run(stop)
     finally:

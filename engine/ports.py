@@ -293,6 +293,9 @@ class Directory(Protocol):
     async def contact(self, contact: str) -> bytes | None:
         """One checkpoint."""
 
+    async def find(self, kind: str, value: str) -> list[str]:
+        """The contacts whose `kind` (email, phone) is this address or number, sorted; an index that commits write, so as fresh as the log is read."""
+
     async def rows(self, table: str) -> dict[str, bytes]:
         """All rows of a table, of all partitions."""
 

@@ -21,6 +21,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "invalid-request": (400, "The request cannot be used", "Look at the parameters that `detail` names."),
     "no-key": (401, "A key is needed", "Send `Authorization: Bearer KEY`, or the key as the Basic user name."),
     "wrong-scope": (403, "This key may not do that", "Use a key with the scope that `detail` names."),
+    "not-signed": (403, "The signature does not hold", "Look at the secret of this provider in providers.yaml, and at the address that it calls."),
     "not-found": (404, "There is nothing here", "Look at /docs for the routes."),
     "method-not-allowed": (405, "This route has other methods", "The `Allow` header lists them."),
     "conflict": (409, "Somebody else was faster", "Read the current state and try again."),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from prometheus_client import Counter
 
+from actions.feedback import Hearing
 from engine.config import Config
 from engine.core.action_kind import Registry
 from engine.metrics import Metrics
@@ -43,6 +44,7 @@ class Services:
         self.keys = Keys(directory, config)
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
+        self.hearing = Hearing(intake, directory, config.partitions, signing_secret)
         self.simulating = asyncio.Lock()
         self._accepted: dict[str, Counter] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.routes import audit, contacts, docs, effects, events, fulfillment, health, maps, simulate, status, tasks, unsubscribe, workspace
+from gateway.routes import audit, callbacks, contacts, docs, effects, events, fulfillment, health, maps, simulate, status, tasks, unsubscribe, workspace
 
 ROUTES = [
     *events.ROUTES,
@@ -14,6 +14,7 @@ ROUTES = [
     *fulfillment.ROUTES,
     *effects.ROUTES,
     *unsubscribe.ROUTES,
+    *callbacks.ROUTES,
     *status.ROUTES,
     *audit.ROUTES,
     *health.ROUTES,

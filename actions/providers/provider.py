@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from actions.feedback import Heard
 from actions.messages import Message
 from engine.config import Config
 from engine.core.effects import Effect
+from engine.core.errors import WayfareError
 
 REASON_CHARS_MAX = 300
 
@@ -43,7 +45,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one dispatch.
 
     For a deferral, `counts` says whether it was a failed attempt of this message, and `blames` whose breaker hears of it: the
-    message's own (nobody's), the destination's or the channel's. `data` is what the provider said, in plain values.
+    message's own (nobody's), the destination's or the channel's. `data` is what the provider said, in plain values; where it has
+    `events` (a list of [name, data]), they become facts about the contact, also those of a delivery.
     """
 
     state: str
@@ -58,11 +61,16 @@ Report = Callable[[Dispatch, Result], None]
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):
-    """What the deployment gives every provider. `clock` is epoch milliseconds; `secret` signs unsubscribe links."""
+    """What the deployment gives every provider.
+
+    `clock` is epoch milliseconds; `secret` signs links and tokens. `hear` takes what a provider's own connection brings in (delivery
+    receipts, inbound messages) and returns when it is in the log; None where nothing listens.
+    """
 
     config: Config
     clock: Callable[[], int]
     secret: str = ""
+    hear: Callable[[Sequence[Heard]], Awaitable[int]] | None = None
 
     @property
     def public_url(self) -> str:
@@ -80,6 +88,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return f"{type(self).__name__}(…)"
 
 
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to `/v1/callbacks/{provider}` as it came. `url` is the public one, with its query; header names are in lower case."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    query: dict[str, str] = {}
+
+
+class Reception(msgspec.Struct, frozen=True, kw_only=True):
+    """What a callback said, and what to answer it."""
+
+    heard: list[Heard] = []
+    body: str = ""
+    content_type: str = "text/plain"
+
+
+class Unsigned(WayfareError):
+    """A callback whose signature does not hold; answered with 403. Its text says what is wrong, never what would be right."""
+
+
+class Unreadable(WayfareError):
+    """A callback that is signed and can't be read; answered with 400."""
+
+
 class Provider(ABC):
     """What carries one channel. Made inside a running event loop; `send` may run many times at once."""
 
@@ -87,6 +120,7 @@ class Provider(ABC):
     channel: ClassVar[str]
     Settings: ClassVar[type[Settings]]
     honours_key: ClassVar[bool] = False  # whether a second dispatch with the same effect id is recognised
+    by_site: ClassVar[bool] = False  # whether its block is a mapping of sites, each with settings; then it is made with a dict of them
     by_host: ClassVar[bool] = False  # whether each destination is a host of its own, with its own bound of messages in flight
     not_accepted: ClassVar[frozenset[str]]  # the stages at which a failure is certain; see `failed`
 
@@ -111,6 +145,11 @@ class Provider(ABC):
     async def close(self) -> None:
         """Let go of connections."""
         return
+
+    @classmethod
+    async def receive(cls, settings: Any, inbound: Inbound, house: House) -> Reception:
+        """What a callback says. Runs in the gateway, without an instance. Raises Unsigned, Unreadable."""
+        raise NotImplementedError
 
     @classmethod
     def failed(cls, stage: str, reason: str, *, blames: str = CHANNEL, retry_after_ms: int = 0, counts: bool = True) -> Result:

@@ -47,6 +47,24 @@ def make_provider(channel: str, block: Mapping[str, Any], house: House, environ:
         raise InvalidConfig(f"providers.yaml: {channel}: {_without(str(error), secrets)}") from None
 
 
+def receiver_of(name: str, blocks: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[type[Provider], Any] | None:
+    """The class and settings of the provider of this name that providers.yaml uses and that takes callbacks; None where there is none.
+
+    Raises InvalidConfig where its block can't be read.
+    """
+    for (channel, known), kind in load_providers().items():
+        block = blocks.get(channel)
+        if known != name or not isinstance(block, Mapping) or kind.receive.__func__ is Provider.receive.__func__:  # type: ignore[attr-defined]
+            continue
+        if block.get("provider", channel) == name:
+            secrets: list[str] = []
+            try:
+                return kind, _settings(kind, _resolved(block, environ, secrets))
+            except InvalidConfig as error:
+                raise InvalidConfig(f"providers.yaml: {channel}: {_without(str(error), secrets)}") from None
+    return None
+
+
 def provider_problems(blocks: Any, file: str = "providers.yaml") -> list[Problem]:
     """What is wrong with the blocks of the channels that have providers here, as far as can be told without the environment."""
     if not isinstance(blocks, Mapping):
@@ -68,7 +86,7 @@ def provider_problems(blocks: Any, file: str = "providers.yaml") -> list[Problem
 
 def _class_of(channel: str, block: Mapping[str, Any]) -> type[Provider]:
     """The class for a block; where it names no provider, the one called like the channel (a webhook needs no name)."""
-    name = block.get("provider", channel)
+    name = channel if any(kept == channel and kind.by_site for (kept, _), kind in load_providers().items()) else block.get("provider", channel)
     kind = load_providers().get((channel, name)) if isinstance(name, str) else None
     if kind is None:
         names = sorted(known for kept, known in load_providers() if kept == channel)
@@ -76,7 +94,22 @@ def _class_of(channel: str, block: Mapping[str, Any]) -> type[Provider]:
     return kind
 
 
-def _settings(kind: type[Provider], block: Mapping[str, Any]) -> Settings:
+def _settings(kind: type[Provider], block: Mapping[str, Any]) -> Settings | dict[str, Settings]:
+    """The settings of a block; of a provider with sites, those of each by its name."""
+    if not kind.by_site:
+        return _of_one(kind, block)
+    found = {}
+    for site, inner in block.items():
+        if not isinstance(inner, Mapping):
+            raise InvalidConfig(f"{site}: must be a mapping")
+        try:
+            found[str(site)] = _of_one(kind, inner)
+        except InvalidConfig as error:
+            raise InvalidConfig(f"{site}: {error}") from None
+    return found
+
+
+def _of_one(kind: type[Provider], block: Mapping[str, Any]) -> Settings:
     names = [field.encode_name for field in msgspec.structs.fields(kind.Settings)]
     for key in block:
         if key not in names:

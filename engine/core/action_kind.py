@@ -101,6 +101,9 @@ class Site(Protocol):
         A missing one is reported with "did you mean …" and an empty mapping comes back.
         """
 
+    def provider(self, channel: str) -> Mapping[str, Any] | None:
+        """The block of a channel in providers.yaml, {} where it has none; None in a simulation, where nothing of it is checked."""
+
     def text(self, source: str, *, key: str = "") -> Value:
         """A short template, rendered when the contact arrives; a plain text costs nothing."""
 

@@ -202,6 +202,6 @@ class _Compiler:
             self.map.outcomes[at] = site.outcomes
         kind = self.around.registry.get(element.kind)
         channel = kind.channel if kind is not None else ""
-        if channel and self.around.channels is not None and channel not in self.around.channels:
+        if channel and self.around.providers is not None and channel not in self.around.providers:
             site.problem(f"`{element.kind}` needs a provider for the channel {channel}", remedy=f"write `{channel}:` in providers.yaml")
         return elements.do(element.kind, channel, act, self.graph.follows[at])

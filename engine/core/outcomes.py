@@ -22,6 +22,7 @@ STATUSES = ("delivered", "deferred", "rejected", "dead", "unknown", "bounced", "
 """Everything that a provider may say of an effect, at once or later."""
 
 Found = tuple[str, dict[str, Any], dict[str, str]]
+Fact = tuple[str, dict[str, Any]]
 
 
 def apply_outcome(record: Outcome) -> Found | None:
@@ -30,5 +31,12 @@ def apply_outcome(record: Outcome) -> Found | None:
     if found is None:
         return None
     event, consent = found
-    data = {"action": record.action, "element": record.element, "reason": record.reason, **record.data}
-    return event, data, {"email": consent} if consent else {}
+    said = {name: value for name, value in record.data.items() if name != "events"}
+    return event, {"action": record.action, "element": record.element, "reason": record.reason, **said}, {"email": consent} if consent else {}
+
+
+def facts_of(record: Outcome) -> list[Fact]:
+    """The facts about the contact that came with an outcome, such as a charge for each transaction."""
+    given = record.data.get("events")
+    facts = given if isinstance(given, list) else []
+    return [(str(fact[0]), fact[1]) for fact in facts if isinstance(fact, list | tuple) and len(fact) == 2 and isinstance(fact[1], dict)]

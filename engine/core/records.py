@@ -51,7 +51,8 @@ class Outcome(msgspec.Struct, tag="o", array_like=True, gc=False):
     """What became of an effect, written by the settle script in the same breath as the effect's state.
 
     `status` is delivered, rejected, dead, unknown, or what came back later: bounced, complained, opened, clicked,
-    replied. `data` carries what the provider said.
+    replied. `data` carries what the provider said; its `events`, a list of [name, data], are facts about the contact that came with it.
+    `id` names the notice that brought it, where a provider may send one twice.
     """
 
     contact: str
@@ -62,6 +63,7 @@ class Outcome(msgspec.Struct, tag="o", array_like=True, gc=False):
     enrollment: int = 0
     element: str = ""
     data: dict[str, Any] = {}
+    id: str = ""
 
 
 class Posted(msgspec.Struct, tag="p", array_like=True, gc=False):

@@ -32,14 +32,14 @@ class Surroundings:
     """What every site of one workspace shares."""
 
     def __init__(
-        self, things: Mapping[str, Mapping[str, Any]], registry: Registry, templates: Templates, limits: SendLimits, channels: frozenset[str] | None
+        self, things: Mapping[str, Mapping[str, Any]], registry: Registry, templates: Templates, limits: SendLimits, providers: Mapping[str, Any] | None
     ) -> None:
         self.things = things  # maps, sequences, templates, … by name
         self.registry = registry
         self.templates = templates
         self.zone, self.timezone = limits.zone, limits.timezone
         self.default_consent = limits.default_consent
-        self.channels = channels  # that have a provider; None: not asked for
+        self.providers = providers  # who carries each channel; None: not asked for
 
 
 class Site:
@@ -77,6 +77,13 @@ class Site:
             return found if isinstance(found, Mapping) else {}
         self.problem(f'there is no {_SINGULAR[what]} "{name[:100]}"', key=key, remedy=suggest(name, things) or _listing(what, things))
         return {}
+
+    def provider(self, channel: str) -> Mapping[str, Any] | None:
+        """The block of a channel in providers.yaml; None in a simulation, where nothing of it is checked."""
+        if self.around.providers is None:
+            return None
+        found = self.around.providers.get(channel)
+        return found if isinstance(found, Mapping) else {}
 
     def product(self, name: str, *, key: str = "") -> None:
         """Report a product that is missing, where the workspace lists any."""

@@ -14,7 +14,7 @@ from engine.core.contact import FORMAT, HOLDING, PARKED, RUNNING, Contact
 from engine.core.effects import Changes, Row
 from engine.core.guard import ENDING, ERASED, STATUSES, ended, marks, tightened
 from engine.core.local_time import iso
-from engine.core.outcomes import apply_outcome
+from engine.core.outcomes import apply_outcome, facts_of
 from engine.core.records import Command, Erase, Event, Outcome, Posted, Record, Update
 from engine.core.turn import CoreTurn
 from engine.core.workspace import Workspace
@@ -81,10 +81,14 @@ def _event(turn: CoreTurn, record: Event) -> None:
     data: Mapping[str, Any] = record.data
     if record.time is not None and "time" not in data:
         data = {**data, "time": iso(record.time)}
-    kept = _KEPT.get(record.name)
+    _fact(turn, record.name, data)
+
+
+def _fact(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
+    kept = _KEPT.get(name)
     if kept is not None:
-        kept(turn, record.name, data)
-    turn.fire(record.name, data)
+        kept(turn, name, data)
+    turn.fire(name, data)
 
 
 def _purchased(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
@@ -179,12 +183,13 @@ def _outcome(turn: CoreTurn, record: Outcome) -> None:
         tasks.complete(turn, record.effect, str(record.data.get("outcome") or record.status))
         return
     found = apply_outcome(record)
-    if found is None:
-        return
-    name, data, consent = found
-    if consent:
-        _put_consent(turn, consent)
-    turn.fire(name, data)
+    if found is not None:
+        name, data, consent = found
+        if consent:
+            _put_consent(turn, consent)
+        turn.fire(name, data)
+    for fact in facts_of(record):
+        _fact(turn, *fact)
 
 
 def _posted(turn: CoreTurn, record: Posted) -> None:

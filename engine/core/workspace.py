@@ -155,8 +155,8 @@ def _build(
     limits = read_limits(documents.get("limits") or {}, problems)
     templates = Templates(things["templates"], fuel=bounds.template_fuel, bytes_max=bounds.template_bytes_max)
     problems.extend(templates.problems())
-    channels = None if simulation else frozenset(documents.get("providers") or {})
-    around = Surroundings(things, registry, templates, limits, channels)
+    providers = None if simulation else documents.get("providers") or {}
+    around = Surroundings(things, registry, templates, limits, providers)
     workspace = Workspace(number, documents, bounds, limits, templates)
     parsed = _parsed(documents, registry, problems)
     lint(parsed, problems)
