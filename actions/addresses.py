@@ -5,45 +5,17 @@ What cannot be reached gives an empty text, and the effect is then suppressed wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
-
-import phonenumbers
 
 from engine.core.action_kind import Site, Turn
+from engine.core.addresses import email_address, phone_number
+
+__all__ = ["NO_EMAIL", "NO_PHONE", "To", "email_address", "email_of_contact", "notice_to", "phone_number", "phone_of_contact"]
 
 NO_EMAIL = "no email address"
 NO_PHONE = "no valid phone number"
-ADDRESS_CHARS_MAX = 320
 
-_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[^\s@<>,;:\"()\\\x00-\x1f\x7f]+")
 To = Callable[[Turn], str]
-
-
-def email_address(raw: Any) -> str:
-    """An email address as it is sent to, "" where this is none. Only what would break a message is refused."""
-    text = raw.strip() if isinstance(raw, str) else ""
-    return text if len(text) <= ADDRESS_CHARS_MAX and _EMAIL.fullmatch(text) else ""
-
-
-def phone_number(raw: Any, region: Any = None) -> str:
-    """A number in E.164, "" where it is none. `region` is the two letters of a country, for numbers without a `+`."""
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = f"+{raw}"
-    if not isinstance(raw, str) or len(raw) > 40:
-        return ""
-    return _e164(raw, region.upper() if isinstance(region, str) and len(region) == 2 else None)
-
-
-@lru_cache(maxsize=10_000)
-def _e164(text: str, region: str | None) -> str:
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return ""
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_possible_number(number) else ""
 
 
 def email_of_contact(turn: Turn) -> str:

@@ -294,6 +294,7 @@ class Partition:
             marks=self._new_marks,
             rows=changes.rows,
             guard=changes.guard,
+            index=changes.index,
             parked=changes.parked,
             unparked={place: len(contacts) for place, contacts in work.released.items()},
             counters=changes.counters,

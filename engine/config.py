@@ -109,6 +109,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     entry_records_max: int = 500  # records of one log entry
     set_aside_max: int = 1_000  # poisoned records kept per partition
     audit_max: int = 10_000  # administrative acts kept
+    found_contacts_max: int = 1_000  # with one address or number, in one partition, that a look-up finds
     redis_connections_max: int = 8  # per process, of its asynchronous side
     redis_connect_ms: int = 2_000
     redis_timeout_ms: int = 10_000  # without a reply; then the result is unknown

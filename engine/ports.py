@@ -131,6 +131,7 @@ class Commit(msgspec.Struct, kw_only=True):
     marks: dict[int, int] = {}
     rows: Sequence[Row] = ()
     guard: dict[str, str] = {}  # contact → marks; "" removes
+    index: dict[str, bool] = {}  # entry of the index by address and phone → whether it comes or goes
     parked: Sequence[tuple[str, str]] = ()  # ("channel/dest", contact), appended in order
     unparked: dict[str, int] = {}  # "channel/dest" → how many were taken from the front
     counters: dict[str, int] = {}
@@ -294,7 +295,8 @@ class Directory(Protocol):
         """One checkpoint."""
 
     async def find(self, kind: str, value: str) -> list[str]:
-        """The contacts whose `kind` (email, phone) is this address or number, sorted; an index that commits write, so as fresh as the log is read."""
+        """The contacts whose `kind` (email, phone) is this address or number, sorted, at most `found_contacts_max` of each partition; an index
+        that commits write, so as fresh as the log is read."""
 
     async def rows(self, table: str) -> dict[str, bytes]:
         """All rows of a table, of all partitions."""

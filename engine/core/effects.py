@@ -67,7 +67,7 @@ class Journal(Protocol):
 class Changes:
     """What the steps of one batch decided, for one partition. Steps append; the commit writes and makes a new one."""
 
-    __slots__ = ("_counters", "effects", "guard", "journal", "parked", "posts", "rows", "turn", "withdrawn")
+    __slots__ = ("_counters", "effects", "guard", "index", "journal", "parked", "posts", "rows", "turn", "withdrawn")
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.effects: list[Effect] = []
@@ -75,6 +75,7 @@ class Changes:
         self.posts: list[Post] = []
         self.rows: list[Row] = []
         self.guard: dict[str, str] = {}  # contact → consent marks, "" where the contact has none (see guard.py)
+        self.index: dict[str, bool] = {}  # entry → whether it comes or goes (see index.py)
         self._counters: dict[str, int] = {}
         self.parked: list[tuple[str, str]] = []  # ("channel/dest", contact), to be released in order
         self.journal = journal

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from engine.core import dates, leaving, live_edit, tasks, timers, triggers
+from engine.core import dates, index, leaving, live_edit, tasks, timers, triggers
 from engine.core.contact import FORMAT, HOLDING, PARKED, RUNNING, Contact
 from engine.core.effects import Changes, Row
 from engine.core.guard import ENDING, ERASED, STATUSES, ended, marks, tightened
@@ -221,6 +221,7 @@ def _erase(turn: CoreTurn, record: Erase) -> None:
     changes.rows.extend(Row(tasks.TABLE, task.id, None) for task in contact.tasks)
     changes.rows.extend(Row(f"fulfillment:{name}", contact.id, None) for name in turn.workspace.fulfillment)
     changes.guard[contact.id] = ERASED
+    changes.index.update(dict.fromkeys(index.entries(contact.id, contact.fields), False))
     contact.fields, contact.tags, contact.consent, contact.past = {}, [], {}, {}
     contact.purchases, contact.tasks, contact.alarms, contact.sends, contact.memberships = {}, [], [], {}, {}
     contact.format = _BLANK

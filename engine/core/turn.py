@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine.core import dates, leaving, pause, sends, tasks, triggers
+from engine.core import dates, index, leaving, pause, sends, tasks, triggers
 from engine.core.comparisons import equal
 from engine.core.contact import CALLING, HOLDING, Purchase
 from engine.core.effects import Effect, Post, Row
@@ -60,6 +60,7 @@ class CoreTurn(Runner):
     def put_fields(self, values: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
         """Set fields without firing; (name, old, new) of those that changed."""
         fields = self.contact.fields
+        indexed = None if index.FIELDS.isdisjoint(values) else index.entries(self.contact.id, fields)
         changed = []
         for name, value in values.items():
             old = fields.get(name)
@@ -70,6 +71,8 @@ class CoreTurn(Runner):
             elif name in fields:
                 del fields[name]
             changed.append((name, old, value))
+        if indexed is not None:
+            self.changes.index.update(index.moved(indexed, index.entries(self.contact.id, fields)))
         return changed
 
     def fields_changed(self, changed: list[tuple[str, Any, Any]]) -> None:

@@ -156,6 +156,8 @@ def _write_contacts(where: Partition, commit: Commit) -> None:
             where.due[contact] = due_ms
         else:
             where.due.pop(contact, None)
+    for entry, comes in commit.index.items():
+        where.index.add(entry) if comes else where.index.discard(entry)
 
 
 def _write_guard(where: Partition, commit: Commit) -> None:

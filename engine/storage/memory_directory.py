@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.config import Config
+from engine.core.index import start_of
 from engine.core.partitioning import partition_of
 from engine.ports import PartitionState
 from engine.storage.memory_commit import state_of_partition
@@ -29,6 +30,13 @@ class MemoryDirectory:
     async def contact(self, contact: str) -> bytes | None:
         """One checkpoint."""
         return self._partitions[partition_of(contact, self._config.partitions)].contacts.get(contact)
+
+    async def find(self, kind: str, value: str) -> list[str]:
+        """The contacts with this email or phone."""
+        start = start_of(kind, value)
+        most = self._config.found_contacts_max
+        found = [sorted(entry for entry in where.index if entry.startswith(start))[:most] for where in self._partitions] if start else []
+        return sorted(entry[len(start) :] for entries in found for entry in entries)
 
     async def rows(self, table: str) -> dict[str, bytes]:
         """All rows of a table, of all partitions."""

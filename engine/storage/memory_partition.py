@@ -60,6 +60,7 @@ class Partition:
         self.posts: deque[tuple[int, Post]] = deque()
         self.rows: dict[str, dict[str, bytes]] = {}
         self.guard: dict[str, str] = {}
+        self.index: set[str] = set()
         self.held_marks: dict[str, tuple[int, dict[str, str]]] = {}  # contact → number of the record that is still unread, its marks
         self.parked: dict[str, deque[str]] = {}
         self.counters: Counter[str] = Counter()

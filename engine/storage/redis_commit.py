@@ -40,6 +40,8 @@ def commit_call(lease: Lease, commit: Commit, config: Config) -> Call:
     _row_sections(args, commit)
     _section(args, (value for item in commit.guard.items() if item[1] for value in item))
     _section(args, (contact for contact, marks in commit.guard.items() if not marks))
+    _section(args, (value for entry, comes in commit.index.items() if comes for value in (0, entry)))
+    _section(args, (entry for entry, comes in commit.index.items() if not comes))
     _section(args, _grouped((where, (contact,)) for where, contact in commit.parked))
     _section(args, _grouped((where, (taken,)) for where, taken in commit.unparked.items() if taken))
     _section(args, (value for item in commit.counters.items() for value in item))

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.codec import encode
 from engine.config import Config
+from engine.core.index import start_of
 from engine.core.partitioning import partition_of
 from engine.ports import PartitionState
 from engine.storage.redis_call import Call, beyond, checked, command, only, partition_key
@@ -34,6 +35,15 @@ class RedisDirectory:
         """One checkpoint."""
         found: bytes | None = await self._one(command("HGET", partition_key(partition_of(contact, self._config.partitions), "cp"), contact))
         return found
+
+    async def find(self, kind: str, value: str) -> list[str]:
+        """The contacts with this email or phone, in one round trip over all partitions."""
+        start = start_of(kind, value)
+        if not start:
+            return []
+        beyond_them = start[:-1] + "\x01"
+        found = await self._all("ZRANGEBYLEX", "ix", f"[{start}", f"({beyond_them}", "LIMIT", 0, self._config.found_contacts_max)
+        return sorted(entry.decode()[len(start) :] for reply in found for entry in reply)
 
     async def rows(self, table: str) -> dict[str, bytes]:
         """All rows of a table, of all partitions."""

@@ -1,4 +1,4 @@
-"""Contacts: change many (ingestion, like events), read one, erase one."""
+"""Contacts: change many (ingestion, like events), read one, look up by address or number, erase one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine.config import Config
 from engine.core import contact as states
 from engine.core.contact import Contact, Enrollment, Position
 from engine.core.guard import STATUSES
+from engine.core.index import start_of
 from engine.core.names import field_fault
 from engine.core.partitioning import partition_of
 from engine.core.records import Erase, Update
@@ -78,6 +79,18 @@ async def get_contact(call: Call) -> web.Response:
     if raw is None:
         raise Refusal("not-found", "There is no such contact.")
     return json_answer(shown(decode_contact(raw), await call.services.published.workspace()))
+
+
+async def find_contacts(call: Call) -> web.Response:
+    """The ids of the contacts with an email address or a phone number, as of the last commits."""
+    email, phone = call.query("email"), call.query("phone")
+    if bool(email) == bool(phone):
+        raise Refusal("invalid-request", "Give either `email` or `phone`.")
+    # The index holds numbers in E.164, and an unescaped + of a query arrives as a space.
+    kind, value = ("email", email) if email else ("phone", f"+{phone.lstrip(' +')}")
+    if not start_of(kind, value):
+        raise Refusal("invalid-request", f"`{kind}` must be {'an address' if email else 'a number such as +12025550123'}.")
+    return json_answer({"contacts": await call.services.directory.find(kind, value)})
 
 
 async def delete_contact(call: Call) -> web.Response:
@@ -147,6 +160,14 @@ ROUTES = [
         body=ContactIn | list[ContactIn],
         kinds=("application/json", "application/x-ndjson"),
         status=202,
+    ),
+    Route(
+        method="GET",
+        path="/v1/contacts",
+        handler=find_contacts,
+        scope="read",
+        summary="The contacts with an email address or a phone number.",
+        query=("email", "phone"),
     ),
     Route(method="GET", path="/v1/contacts/{id}", handler=get_contact, scope="read", summary="One contact, with its positions."),
     Route(method="DELETE", path="/v1/contacts/{id}", handler=delete_contact, scope="admin", summary="Erase one contact.", status=202),

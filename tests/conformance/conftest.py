@@ -27,6 +27,7 @@ CONFIG = Config(
     dedupe_buckets=3,
     claim_quantum=2,
     audit_max=5,
+    found_contacts_max=7,
     redis_timeout_ms=2_000,
 )
 

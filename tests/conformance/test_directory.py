@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.index import entries
 from engine.core.partitioning import partition_of
 from engine.core.records import UseSnapshot
 from engine.ports import Snapshot
@@ -97,3 +98,46 @@ async def test_waiting_contacts_are_counted_over_partitions(storage):
     commit(storage, second, due={"cem": 7})
     commit(storage, first, due={"bob": 0})
     assert await storage.directory.timers() == 2
+
+
+def _index(**contacts: tuple[str, str]) -> dict[str, bool]:
+    return {entry: True for contact, (email, phone) in contacts.items() for entry in entries(contact, {"email": email, "phone": phone})}
+
+
+async def test_contacts_are_found_by_address_and_number_in_all_partitions(storage):
+    commit(storage, take(storage, 0), index=_index(zoe=("Family@Example.com", "+12025550100"), bob=("bob@example.com", "")))
+    commit(storage, take(storage, 2), index=_index(ann=("family@example.com", "+12025550100"), eve=("family@example.com.au", "+120255501000")))
+    assert await storage.directory.find("email", " FAMILY@example.com ") == ["ann", "zoe"]
+    assert await storage.directory.find("phone", "+1 (202) 555-0100") == ["ann", "zoe"]
+    assert await storage.directory.find("email", "bob@example.co") == []
+    assert await storage.directory.find("phone", "bob@example.com") == []
+
+
+async def test_an_entry_that_goes_is_not_found_and_another_contact_keeps_its_own(storage):
+    lease = take(storage)
+    commit(storage, lease, index=_index(ann=("a@example.com", ""), bob=("a@example.com", "")))
+    commit(storage, lease, index={**dict.fromkeys(_index(ann=("a@example.com", "")), False), **_index(ann=("b@example.com", ""))})
+    assert await storage.directory.find("email", "a@example.com") == ["bob"]
+    assert await storage.directory.find("email", "b@example.com") == ["ann"]
+
+
+async def test_nothing_is_found_by_what_is_no_address(storage):
+    commit(storage, take(storage), index=_index(ann=("a@example.com", "+12025550100")))
+    for kind, value in (("email", ""), ("email", "a"), ("phone", ""), ("phone", "x"), ("email", "a@example.com\x00ann"), ("fax", "+12025550100")):
+        assert await storage.directory.find(kind, value) == []
+
+
+async def test_a_look_up_is_bounded(storage):
+    most = storage.config.found_contacts_max
+    assert most < 20, "the suite sets a small bound"
+    commit(storage, take(storage), index=_index(**{f"c{number:02d}": ("a@example.com", "") for number in range(20)}))
+    assert await storage.directory.find("email", "a@example.com") == [f"c{number:02d}" for number in range(most)]
+
+
+async def test_the_index_passes_the_bounds_of_lua(storage):
+    index = _index(**{f"c{number}": (f"c{number}@example.com", "") for number in range(5_000)})
+    lease = take(storage)
+    commit(storage, lease, index=index)
+    assert await storage.directory.find("email", "c4999@example.com") == ["c4999"]
+    commit(storage, lease, index=dict.fromkeys(index, False))
+    assert await storage.directory.find("email", "c4999@example.com") == []

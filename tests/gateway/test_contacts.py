@@ -6,6 +6,7 @@ import pytest
 
 from engine.codec import encode
 from engine.core.contact import FORMAT, Contact, Purchase, Task
+from engine.core.index import entries
 from engine.core.records import Erase, Update
 
 
@@ -81,3 +82,26 @@ async def test_an_erasure_is_a_record_and_is_audited(gateway):
     assert gateway.records() == [Erase("ann")]
     acts = (await (await gateway.call("GET", "/v1/audit")).json())["acts"]
     assert (acts[0]["what"], acts[0]["who"], acts[0]["contact"]) == ("erase contact", "admin", "ann")
+
+
+async def test_contacts_are_looked_up_by_address_and_number(gateway):
+    gateway.commit("ann", index=dict.fromkeys(entries("ann", {"email": "Ann@Example.com", "phone": "+12025550123"}), True))
+    gateway.commit("bob", index=dict.fromkeys(entries("bob", {"email": "bob@example.com", "phone": "(202) 555-0123", "country": "us"}), True))
+    for query, found in (
+        ("email=ann%40EXAMPLE.com", ["ann"]),
+        ("phone=%2B12025550123", ["ann", "bob"]),
+        ("phone=+1%20202%20555%200123", ["ann", "bob"]),
+        ("phone=12025550123", ["ann", "bob"]),
+        ("email=eve%40example.com", []),
+    ):
+        answer = await gateway.call("GET", f"/v1/contacts?{query}", scope="read")
+        assert (answer.status, await answer.json()) == (200, {"contacts": found}), query
+
+
+@pytest.mark.parametrize("query", ["", "email=&phone=", "email=a%40b.c&phone=1", "email=nobody", "email=a%40b%00c", "phone=none", "phone=%00", "phone=1"])
+async def test_a_look_up_asks_for_one_thing_that_can_be(gateway, query):
+    assert (await gateway.call("GET", f"/v1/contacts?{query}")).status == 400
+
+
+async def test_a_look_up_needs_the_scope_read(gateway):
+    assert (await gateway.call("GET", "/v1/contacts?email=a%40b.c", scope="ingest")).status == 403

@@ -3,7 +3,7 @@
 -- ARGV: token, expected commit, offset, time, snapshot, most set aside, scan; then sections, each its count of values and the values.
 local SECTIONS = {
   'contacts', 'contacts_gone', 'due', 'due_gone', 'effects', 'queues', 'later', 'withdrawn', 'posts', 'marks',
-  'rows', 'rows_gone', 'guard', 'guard_gone', 'parked', 'unparked', 'counters', 'dedupe', 'set_aside',
+  'rows', 'rows_gone', 'guard', 'guard_gone', 'index', 'index_gone', 'parked', 'unparked', 'counters', 'dedupe', 'set_aside',
 }
 local from, count = {}, {}
 local cursor = 8
@@ -44,7 +44,7 @@ end
 local KEYS_USED = {
   contacts = {'cp', 'hash'}, contacts_gone = {'cp', 'hash'}, due = {'due', 'zset'}, due_gone = {'due', 'zset'}, effects = {'fx', 'hash'},
   posts = {'posts', 'stream'}, marks = {'marks', 'hash'}, guard = {'guard', 'hash'}, guard_gone = {'guard', 'hash'},
-  counters = {'n', 'hash'}, set_aside = {'aside', 'list'},
+  index = {'ix', 'zset'}, index_gone = {'ix', 'zset'}, counters = {'n', 'hash'}, set_aside = {'aside', 'list'},
 }
 for name, used in pairs(KEYS_USED) do
   if count[name] > 0 then check(used[1], used[2]) end
@@ -73,6 +73,8 @@ spread('HSET', P .. 'cp', from.contacts, count.contacts)
 spread('HDEL', P .. 'cp', from.contacts_gone, count.contacts_gone)
 spread('ZADD', P .. 'due', from.due, count.due)
 spread('ZREM', P .. 'due', from.due_gone, count.due_gone)
+spread('ZADD', P .. 'ix', from.index, count.index)
+spread('ZREM', P .. 'ix', from.index_gone, count.index_gone)
 
 spread('HSET', FX, from.effects, count.effects)
 groups('queues', 4, function(at, first, size)
