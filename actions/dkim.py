@@ -1,7 +1,7 @@
-"""DKIM signatures (RFC 6376, RFC 8463): rsa-sha256 and ed25519-sha256, relaxed/relaxed.
+"""DKIM signatures (RFC 6376, RFC 8463): rsa-sha256 and ed25519-sha256, relaxed/simple.
 
 Both are deterministic, and the time signed is the effect's, so a retry is byte for byte the same. List-Unsubscribe is signed
-where it stands, as RFC 8058 asks. An RSA-2048 signature costs about 600 microseconds, an Ed25519 one about 60.
+where it stands, as RFC 8058 asks. The body is simple: ours have lines that no server has a reason to touch (mime.py), and it is twice as fast.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ SIGNED = (
     *("list-unsubscribe", "list-unsubscribe-post"),
 )
 
-_SPACES = re.compile(rb"[ \t]+")
-_LINE_ENDS = re.compile(rb"[ \t]+\r\n")
 _FOLDS = re.compile(rb"\r\n[ \t]+")
 
 
@@ -56,9 +54,9 @@ class Signer:
         head, _, body = data.partition(b"\r\n\r\n")
         fields = _fields(head)
         names = [name for name in SIGNED if name in fields]
-        body_hash = b64encode(sha256(_relaxed_body(body)).digest()).decode()
+        body_hash = b64encode(sha256(_simple_body(body)).digest()).decode()
         unsigned = (
-            f"v=1; a={self._algorithm}; c=relaxed/relaxed; d={self._domain}; s={self._selector};\r\n"
+            f"v=1; a={self._algorithm}; c=relaxed/simple; d={self._domain}; s={self._selector};\r\n"
             f" t={seconds}; h={':'.join(names)};\r\n bh={body_hash};\r\n b="
         )
         lines = [_relaxed_field(name, fields[name]) for name in names]
@@ -83,9 +81,9 @@ def _fields(head: bytes) -> Mapping[str, bytes]:
 
 
 def _relaxed_field(name: str, value: bytes) -> bytes:
-    return name.encode() + b":" + _SPACES.sub(b" ", _FOLDS.sub(b" ", value)).strip()
+    return name.encode() + b":" + b" ".join(value.split())
 
 
-def _relaxed_body(body: bytes) -> bytes:
-    relaxed = _LINE_ENDS.sub(b"\r\n", _SPACES.sub(b" ", body)).rstrip(b"\r\n")
-    return relaxed + b"\r\n" if relaxed else b""
+def _simple_body(body: bytes) -> bytes:
+    """The body without the empty lines at its end; it ends with CRLF, also where it is empty."""
+    return body.rstrip(b"\r\n") + b"\r\n"

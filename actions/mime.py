@@ -24,7 +24,7 @@ LINE_OCTETS_MAX = 998
 ADDRESS_CHARS_MAX = 254
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_BODY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_PLAIN = bytes({9, 10, 13, *range(32, 127)})  # deleting these and looking for a rest takes a fifth of the time of a search
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\x9f\ud800-\udfff]{1,64}@[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\x9f\ud800-\udfff]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,75}")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
@@ -180,9 +180,9 @@ def _part(kind: str, text: str) -> tuple[str, bytes]:
     if lines[-1]:
         lines.append("")
     text = "\r\n".join(lines)
-    if text.isascii() and len(max(lines, key=len)) <= LINE_OCTETS_MAX and not _BODY_CONTROL.search(text):
-        return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n", text.encode()
     octets = text.encode(errors="replace")
+    if text.isascii() and len(max(lines, key=len)) <= LINE_OCTETS_MAX and not octets.translate(None, _PLAIN):
+        return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n", octets
     if (len(octets) - len(text)) * 3 > len(octets):  # mostly not ASCII: base64 is shorter, and other scripts are unreadable in QP anyway
         encoded = encodebytes(octets).replace(b"\n", b"\r\n")
         return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n", encoded

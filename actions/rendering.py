@@ -9,7 +9,7 @@ from actions.action import Rendering
 from actions.messages import Email, Sms
 from engine.core.action_kind import Site, Turn, Value
 from engine.core.effects import BULK, Effect
-from engine.core.templates import TemplateFault
+from engine.core.templates import TemplateFault, prepared
 
 
 def email_values(site: Site, template: str) -> Callable[[Turn], dict[str, Any]]:
@@ -80,7 +80,7 @@ def render_email(effect: Effect, workspace: Rendering) -> Email:
     if "template" not in params:
         return Email(to=params["to"], sender=default, subject=one_line(params["subject"]), text=params["text"])
     template = workspace.templates.email(params["template"])
-    context = context_of(params.get("values", {}), workspace)
+    context = prepared(context_of(params.get("values", {}), workspace))
 
     def line(source: str) -> str:
         return one_line(workspace.templates.compile(source, html=False)(context))

@@ -73,6 +73,15 @@ class _Parts(msgspec.Struct, frozen=True):
     offset: int  # lines before the body
 
 
+class Prepared(dict[str, Any]):
+    """Values for several templates of one message: copied once, without what is null. Made by `prepared`."""
+
+
+def prepared(values: Mapping[str, Any]) -> Prepared:
+    """What a renderer would make of `values` each time."""
+    return Prepared({name: _copy(value) for name, value in values.items() if value is not None})
+
+
 class Templates:
     """The templates of one workspace: `sources` are the files by name."""
 
@@ -210,7 +219,7 @@ class Templates:
 
         def render(values: Mapping[str, Any]) -> str:
             try:
-                text: str = environment.render_template(number, **{name: _copy(value) for name, value in values.items() if value is not None})
+                text: str = environment.render_template(number, **(values if values.__class__ is Prepared else prepared(values)))
             except BaseException as error:  # a panic of the library is no Exception
                 if isinstance(error, Exception) or type(error).__name__ == "PanicException":
                     raise self._fault(error, source) from error
@@ -261,6 +270,8 @@ def _environment(fuel: int, html: bool, loader: Callable[[str], str | None]) -> 
 
 def _copy(value: Any) -> Any:
     """A value that a template may do with as it likes. What is null is left out, so that it is empty, not `none`."""
+    if value.__class__ is str:  # most are
+        return value
     if isinstance(value, dict):
         return {key: _copy(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
