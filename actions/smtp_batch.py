@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from actions.bounces import asks_to_slow_down, classify
 from actions.mime import Mail, MimeFault
 from actions.providers.provider import CHANNEL, CREDENTIALS, DELIVERED, MESSAGE, Dispatch, Provider, Report, Result, clean, rejected
 
@@ -179,13 +180,16 @@ class Batch:
 
     def _verdict(self, reply: Reply, stage: str) -> Result:
         """What a refusal means. One that SMTP knows is certain, whichever command it answers; `stage` judges the others."""
-        status = STATUS.match(reply.lines[0]) if reply.lines else None
+        found = STATUS.match(reply.lines[0]) if reply.lines else None
+        status = found[1] if found else ""
         if reply.code in AUTH_CODES:
             return Result(state=CREDENTIALS, reason=reply.text, blames=CHANNEL)
         if reply.code // 100 == 5:
-            return rejected(reply.text, code=reply.code, status=status[1] if status else "")
+            said = {"code": reply.code, "status": status, "class": classify(reply.code, status, " ".join(reply.lines))}
+            return rejected(reply.text, **said)
         if reply.code // 100 == 4:
-            return self._provider.failed("reply", reply.text, blames=CHANNEL if reply.code == 421 else MESSAGE)
+            slow = asks_to_slow_down(reply.code, status, reply.text)
+            return self._provider.failed("reply", reply.text, blames=CHANNEL if reply.code == 421 else MESSAGE, slow=slow)
         return self._provider.failed(stage, f"not a reply to this command: {reply.text}")
 
     def broken(self, reason: str) -> None:

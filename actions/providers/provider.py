@@ -45,7 +45,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one dispatch.
 
     For a deferral, `counts` says whether it was a failed attempt of this message, and `blames` whose breaker hears of it: the
-    message's own (nobody's), the destination's or the channel's. `data` is what the provider said, in plain values; where it has
+    message's own (nobody's), the destination's or the channel's. `slow`: its destination asks for a slower pace (see throttle.py). `data` is what the provider said, in plain values; where it has
     `events` (a list of [name, data]), they become facts about the contact, also those of a delivery.
     """
 
@@ -54,6 +54,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_ms: int = 0
     counts: bool = True
     blames: str = MESSAGE
+    slow: bool = False
     data: dict[str, Any] = {}
 
 
@@ -152,10 +153,10 @@ class Provider(ABC):
         raise NotImplementedError
 
     @classmethod
-    def failed(cls, stage: str, reason: str, *, blames: str = CHANNEL, retry_after_ms: int = 0, counts: bool = True) -> Result:
+    def failed(cls, stage: str, reason: str, *, blames: str = CHANNEL, retry_after_ms: int = 0, counts: bool = True, slow: bool = False) -> Result:
         """The result of a failure at `stage`: deferred if the message was certainly not accepted, else unknown."""
         state = DEFERRED if stage in cls.not_accepted else UNKNOWN
-        return Result(state=state, reason=clean(reason), blames=blames, retry_after_ms=retry_after_ms, counts=counts)
+        return Result(state=state, reason=clean(reason), blames=blames, retry_after_ms=retry_after_ms, counts=counts, slow=slow)
 
 
 def clean(text: str) -> str:

@@ -46,6 +46,8 @@ def tightened(old: str, status: str) -> str:
 
 def ended(name: str, data: Mapping[str, Any], channels: Iterable[str]) -> dict[str, str]:
     """Consent by channel that an event of ENDING takes away; `channels` are meant where `unsubscribed` names none."""
+    if name == "email.bounced" and not lasting(data, otherwise=True):
+        return {}
     if name != "unsubscribed":
         return {"email": name.removeprefix("email.")}
     status = "transactional_only" if data.get("status") == "transactional_only" else "unsubscribed"
@@ -53,6 +55,15 @@ def ended(name: str, data: Mapping[str, Any], channels: Iterable[str]) -> dict[s
     if not isinstance(channel, str) or not channel:
         return dict.fromkeys(channels, status)
     return {channel: status} if channel.isidentifier() else {}  # anything else could forge marks in the guard's text
+
+
+def lasting(data: Mapping[str, Any], *, otherwise: bool) -> bool:
+    """Whether a bounce says that its address will never take mail (`class: hard`); `otherwise` where it has no class.
+
+    A block is our reputation's fault, a full mailbox nobody's: these don't cost a contact (the classes: actions/bounces.py).
+    """
+    kind = data.get("class")
+    return kind == "hard" if isinstance(kind, str) and kind else otherwise
 
 
 def forbidden_by(record: Record, channels: Iterable[str]) -> dict[str, str]:

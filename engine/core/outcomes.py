@@ -1,9 +1,13 @@
-"""What an outcome means to maps: the event that it fires, and the consent that it ends. Delivery fires nothing."""
+"""What an outcome means to maps: the event that it fires, and the consent that it ends. Delivery fires nothing.
+
+Every refusal of mail fires `email.bounced` with its `class`; only one that says that the address itself is bad ends consent.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from engine.core.guard import lasting
 from engine.core.records import Outcome
 
 # (action, status) → (event, consent status of the channel's own name or "").
@@ -31,6 +35,8 @@ def apply_outcome(record: Outcome) -> Found | None:
     if found is None:
         return None
     event, consent = found
+    if event == "email.bounced":
+        consent = "bounced" if lasting(record.data, otherwise=record.status == "bounced") else ""
     said = {name: value for name, value in record.data.items() if name != "events"}
     return event, {"action": record.action, "element": record.element, "reason": record.reason, **said}, {"email": consent} if consent else {}
 

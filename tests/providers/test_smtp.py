@@ -83,7 +83,7 @@ async def test_a_server_that_says_354_to_a_refused_recipient_gets_no_message() -
         server.behave = {"RCPT": "550 5.1.1 nobody", "DATA": "354 go on all the same", "dot": "554 5.5.1 no recipients"}
         [result] = await send(provider, [dispatch(1, text="secret\n")])
         assert result.state == REJECTED
-        assert result.data == {"code": 550, "status": "5.1.1"}
+        assert result.data == {"code": 550, "status": "5.1.1", "class": "hard"}
         assert not server.mails
 
 
