@@ -18,6 +18,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import msgspec
+from rich.table import Table
 
 from benchmarks import cpu, workload
 from benchmarks.deployment import Api, Deployment, Ledgers, Metrics, Sinks, wait_until_settled
@@ -81,6 +82,11 @@ class Client:
 
     def kill(self) -> None:
         self._process.kill()
+
+
+def steps(size: Size) -> int:
+    """How many lines `run` will say."""
+    return (size.runs + 1) * len(size.durabilities)
 
 
 def run(size: Size, folder: Path, say: Say) -> list[dict[str, Any]]:
@@ -211,3 +217,22 @@ def _wrong(found: dict[str, Any]) -> str:
     """The checks of a run in words."""
     wrong = [f"{name}: {got:,} instead of {wanted:,}" for name, (wanted, got) in found["checks"].items() if got != wanted]
     return "; ".join(wrong) or "all counts right"
+
+
+def table(found: list[dict[str, Any]]) -> Table:
+    """The medians, one column per durability."""
+    shown = Table("median", *(each["durability"] for each in found), title="canonical workload")
+    rows: dict[str, list[str]] = {
+        "events/s accepted": [f"{each['medians']['accepted_per_s']:,.0f}" for each in found],
+        "events/s committed": [f"{each['medians']['committed_per_s']:,.0f}" for each in found],
+        "effects/s delivered": [f"{each['medians']['effects_per_s']:,.0f}" for each in found],
+        "p50, p99 from acceptance to commit": [f"{each['latency']['p50_ms']} ms, {each['latency']['p99_ms']} ms" for each in found],
+        "  at events/s": [f"{each['latency']['events_per_s']:,.0f}" for each in found],
+        "bytes per resident contact": [f"{each['bytes_per_resident_contact']}" for each in found],
+        "all counts right": ["yes" if each["holds"] else "NO" for each in found],
+    }
+    for role in found[0]["medians"]["cpu_us_per_event"]:
+        rows[f"CPU µs per event: {role}"] = [f"{each['medians']['cpu_us_per_event'][role]:.2f}" for each in found]
+    for name, cells in rows.items():
+        shown.add_row(name, *cells)
+    return shown

@@ -10,20 +10,21 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import canonical, machine
+from benchmarks import canonical, machine, sending
 
-SUITES = {"canonical": canonical}
+SUITES: dict[str, Any] = {"canonical": canonical, "sending": sending}
+"""Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"
 
 
 def run(suite: str = "canonical", *, small: bool = False, results: Path | None = None, console: Console | None = None) -> int:
     """Run a suite; 0 if every count was right, else 1. A small run measures nothing worth keeping and writes only where it is told."""
     console = console or Console()
-    size = canonical.SMALL if small else canonical.FULL
+    module = SUITES[suite]
+    size = module.SMALL if small else module.FULL
     begun = time.monotonic()
-    steps, done = (size.runs + 1) * len(size.durabilities), 0
+    steps, done = module.steps(size), 0
 
     def say(line: str) -> None:
         nonlocal done
@@ -31,13 +32,13 @@ def run(suite: str = "canonical", *, small: bool = False, results: Path | None =
         left_s = (time.monotonic() - begun) / done * (steps - done)
         console.print(f"[dim]{time.monotonic() - begun:5.0f} s, about {left_s:.0f} s left[/dim]  {line}", highlight=False)
 
-    console.print(f"{suite}: {size.runs} runs of {size.events:,} events for each of {', '.join(size.durabilities)}", highlight=False)
+    console.print(f"{suite}: {', '.join(f'{name} {value}' for name, value in msgspec.to_builtins(size).items())}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="wayfare-bench-") as folder:
-        found = SUITES[suite].run(size, Path(folder), say)
+        found = module.run(size, Path(folder), say)
     result = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **machine.describe(), "results": found}
     if results or not small:
         console.print(f"written: {_write(result, suite, results or RESULTS)}", highlight=False)
-    console.print(_table(found))
+    console.print(module.table(found))
     return 0 if all(each["holds"] for each in found) else 1
 
 
@@ -47,22 +48,3 @@ def _write(result: dict[str, Any], suite: str, folder: Path) -> Path:
     file = folder / f"{result['at'][:19].replace(':', '').replace('-', '')}-{suite}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     return file
-
-
-def _table(found: list[dict[str, Any]]) -> Table:
-    """The medians, one column per durability."""
-    table = Table("median", *(each["durability"] for each in found), title="canonical workload")
-    rows: dict[str, list[str]] = {
-        "events/s accepted": [f"{each['medians']['accepted_per_s']:,.0f}" for each in found],
-        "events/s committed": [f"{each['medians']['committed_per_s']:,.0f}" for each in found],
-        "effects/s delivered": [f"{each['medians']['effects_per_s']:,.0f}" for each in found],
-        "p50, p99 from acceptance to commit": [f"{each['latency']['p50_ms']} ms, {each['latency']['p99_ms']} ms" for each in found],
-        "  at events/s": [f"{each['latency']['events_per_s']:,.0f}" for each in found],
-        "bytes per resident contact": [f"{each['bytes_per_resident_contact']}" for each in found],
-        "all counts right": ["yes" if each["holds"] else "NO" for each in found],
-    }
-    for role in found[0]["medians"]["cpu_us_per_event"]:
-        rows[f"CPU µs per event: {role}"] = [f"{each['medians']['cpu_us_per_event'][role]:.2f}" for each in found]
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    return table

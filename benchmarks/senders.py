@@ -1,6 +1,6 @@
-"""One sender on one core, as a process of its own: what the pool does with claimed emails, or webhooks, and nothing else.
+"""One sender on one core, as a process of its own: what the pool does with claimed effects, or a bare loop over the same client library.
 
-An effect is rendered (templates over its values), built, signed and handed to its provider, in batches of 64 as the pool hands them over.
+An effect is rendered (templates over its values), built, signed and handed to its provider, in batches as the pool hands them over.
 Claiming, marking and settling are not in it: the canonical suite has those. Prints one JSON object when it is through.
 """
 
@@ -10,9 +10,10 @@ import argparse
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import aiohttp
 import msgspec
 import uvloop
 
@@ -34,7 +35,6 @@ class Sent(msgspec.Struct, frozen=True):
     delivered: int
     wall_s: float
     cpu_s: float
-    bytes_each: int = 0
 
 
 def documents(providers: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,35 @@ async def _run(channel: str, block: dict[str, Any], effects: list[Effect]) -> Se
     return sent
 
 
-KINDS = {"email": _email, "webhook": _webhook}
+async def _bare_webhook(flags: argparse.Namespace) -> Sent:
+    """The same requests by aiohttp alone: no rendering, no signature, no verdict."""
+    url = f"http://127.0.0.1:{flags.port}/hook"
+    bodies = [effect.params["body"].encode() for effect in webhooks(flags.messages, url, "")]
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def post(body: bytes) -> bool:
+            async with session.post(url, data=body, headers=headers) as answer:
+                await answer.read()
+                return answer.status < 300
+
+        return await bare(post, bodies, Config().in_flight_per_host_max)
+
+
+async def bare(send: Callable[[Any], Awaitable[bool]], items: list[Any], parallel: int) -> Sent:
+    """Each item by itself, `parallel` at a time."""
+
+    async def work(waiting: Iterator[Any]) -> int:
+        return sum([await send(item) for item in waiting])
+
+    await work(iter(items[:parallel]))
+    waiting = iter(items)
+    wall, cpu = time.perf_counter(), time.process_time()
+    delivered = sum(await asyncio.gather(*(work(waiting) for _ in range(parallel))))
+    return Sent(len(items), delivered, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+KINDS = {"email": _email, "webhook": _webhook, "bare-webhook": _bare_webhook}
 
 
 def main() -> None:
