@@ -13,10 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test check up bench counterparts format lock clean
+.PHONY: help setup demo test check up bench counterparts test-counterparts format lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/run.stamp ## build .venv with what running needs
 
@@ -39,7 +39,10 @@ bench: $(VENV)/run.stamp ## run the benchmark suite; results go to benchmarks/re
 	$(BIN)/wayfare bench $(BENCH_ARGS)
 
 counterparts: ## install the servers that the integration tests talk to
-	bash ops/counterparts.sh
+	PYTHON="$(PYTHON)" bash ops/counterparts.sh
+
+test-counterparts: $(VENV)/test.stamp ## run the tests against real counterparts, and write README's table of what they prove
+	$(BIN)/python -m pytest -p tests.counterparts.table tests/counterparts $(PYTEST_ARGS)
 
 format: $(VENV)/test.stamp ## format, and mend what the linter can
 	$(BIN)/ruff check --fix .

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".counterparts"  # git-ignored; ops/counterparts.sh fills it
+BIN = HOME / "bin"  # has a newer node where the system's is too old
 SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin:/sbin"  # where Debian puts servers, which an ordinary user's PATH leaves out
 
 
@@ -24,7 +25,7 @@ def _ours(*parts: str) -> Callable[[], Path | None]:
 
 def _program(name: str) -> Callable[[], Path | None]:
     def find() -> Path | None:
-        found = shutil.which(name) or shutil.which(name, path=SYSTEM_FOLDERS)
+        found = shutil.which(name, path=BIN) or shutil.which(name) or shutil.which(name, path=SYSTEM_FOLDERS)
         return Path(found) if found else None
 
     return find

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from tests.counterparts.needs import BIN
+
 STARTS_WITHIN_S = 60.0  # the slowest, node with a large OpenAPI document, takes a tenth of it on an idle machine
 ENDS_WITHIN_S = 5.0
 OUTPUT_SHOWN_BYTES = 4_000
@@ -57,7 +59,7 @@ class Counterpart:
         self.command = [os.fspath(part) for part in command]
         self.process = subprocess.Popen(
             self.command,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **(env or {})},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -80,7 +82,7 @@ class Counterpart:
         raise NotStarted(f"{self.command[0]} was not ready after {within_s} s:\n{self.output()[-OUTPUT_SHOWN_BYTES:]}")
 
     def end(self) -> None:
-        """SIGTERM to the group, then SIGKILL to what is left of it."""
+        """SIGTERM to the group, then SIGKILL to what is left of it. Children may take a moment longer to be gone."""
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(ENDS_WITHIN_S)
