@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,14 +32,15 @@ _FOLDS = re.compile(rb"\r\n[ \t]+")
 class Signer:
     """Signs mails of one domain under one selector."""
 
-    def __init__(self, domain: str, selector: str, key: RSAPrivateKey | Ed25519PrivateKey) -> None:
+    def __init__(self, domain: str, selector: str, key: RSAPrivateKey | Ed25519PrivateKey, unsigned: Collection[str] = ()) -> None:
         self._key = key
+        self._names = [name for name in SIGNED if name not in unsigned]
         self._algorithm = "rsa-sha256" if isinstance(key, RSAPrivateKey) else "ed25519-sha256"
         self._domain, self._selector = domain, selector
 
     @classmethod
-    def load(cls, domain: str, selector: str, key: str) -> Signer:
-        """From a PEM text or the path of a PEM file. Raises InvalidConfig, which never shows the key."""
+    def load(cls, domain: str, selector: str, key: str, unsigned: Collection[str] = ()) -> Signer:
+        """From a PEM text or the path of a PEM file; `unsigned` are headers that a carrier will replace. Raises InvalidConfig, which never shows the key."""
         try:
             pem = key.encode() if "-----BEGIN" in key else Path(key).read_bytes()
             loaded = load_pem_private_key(pem, None)
@@ -47,13 +48,13 @@ class Signer:
             raise InvalidConfig(f"email.dkim.key is neither a PEM private key nor a file that holds one ({type(error).__name__})") from None
         if not isinstance(loaded, RSAPrivateKey | Ed25519PrivateKey):
             raise InvalidConfig("email.dkim.key must be an RSA or an Ed25519 key")
-        return cls(domain, selector, loaded)
+        return cls(domain, selector, loaded, unsigned)
 
     def sign(self, data: bytes, seconds: int) -> bytes:
         """The message with its DKIM-Signature in front. `seconds` is the time that the signature states."""
         head, _, body = data.partition(b"\r\n\r\n")
         fields = _fields(head)
-        names = [name for name in SIGNED if name in fields]
+        names = [name for name in self._names if name in fields]
         body_hash = b64encode(sha256(_simple_body(body)).digest()).decode()
         unsigned = (
             f"v=1; a={self._algorithm}; c=relaxed/simple; d={self._domain}; s={self._selector};\r\n"

@@ -53,6 +53,7 @@ class About(msgspec.Struct, frozen=True, array_like=True):
     action: str
     enrollment: int
     element: str
+    template: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -61,7 +62,12 @@ _decoder = msgspec.msgpack.Decoder(About)
 
 def about(secret: str, effect: Effect) -> str:
     """The token that travels with a message. It shows the contact's id to who decodes it, and can't be forged."""
-    return sign(secret, PURPOSE, _encode(About(effect.contact, effect.id, effect.kind, effect.enrollment, effect.element)))
+    return sign(secret, PURPOSE, _encode(about_of(effect)))
+
+
+def about_of(effect: Effect) -> About:
+    """What names an effect."""
+    return About(effect.contact, effect.id, effect.kind, effect.enrollment, effect.element, effect.params.get("template", ""))
 
 
 def read_about(secret: str, token: str) -> About | None:
@@ -74,11 +80,17 @@ def read_about(secret: str, token: str) -> About | None:
 
 
 def records_of(heard: Heard, who: About) -> list[Record]:
-    """The records of one contact: the outcome, the consent, the event, in that order."""
+    """The records of one contact: the outcome, the consent, the event, in that order.
+
+    What a notice to the team met (its bounce, say) is its own outcome and nothing of the contact's: the contact's consent stays.
+    """
     records: list[Record] = []
     if heard.status:
         action = who.action or _DECIDED_BY.get(heard.channel, "")
-        records.append(Outcome(who.contact, who.effect, action, heard.status, heard.reason, who.enrollment, who.element, heard.data, _id(heard, "o")))
+        data = {"template": who.template, **heard.data} if who.template else heard.data
+        records.append(Outcome(who.contact, who.effect, action, heard.status, heard.reason, who.enrollment, who.element, data, _id(heard, "o")))
+    if who.action and _DECIDED_BY.get(heard.channel, who.action) != who.action:
+        return records
     if heard.consent:
         records.append(Update(who.contact, consent=heard.consent, id=_id(heard, "u"), tighten=heard.tighten))
     if heard.event:

@@ -22,6 +22,7 @@ from engine.core.errors import WayfareError
 HEADER_CHARS_MAX = 2_000
 LINE_OCTETS_MAX = 998
 ADDRESS_CHARS_MAX = 254
+ABOUT_HEADER = "X-Wayfare-About"  # carries the effect's token, for what comes back as mail
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PLAIN = bytes({9, 10, 13, *range(32, 127)})  # deleting these and looking for a rest takes a fifth of the time of a search
@@ -30,7 +31,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,75}")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _RESERVED = frozenset(
     {"from", "to", "cc", "bcc", "sender", "subject", "date", "message-id", "reply-to", "return-path", "received", "mime-version", "dkim-signature"}
-    | {"list-unsubscribe", "list-unsubscribe-post"}
+    | {"list-unsubscribe", "list-unsubscribe-post", ABOUT_HEADER.lower()}
 )
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -54,16 +55,19 @@ class _Mailbox(msgspec.Struct, frozen=True, gc=False):
     address: str
     domain: str
     utf8: bool
+    name: str
 
 
-def build(email: Email, effect: str, decided_ms: int, unsubscribe_url: str = "") -> Mail:
-    """The whole message. `effect` makes the Message-ID, `decided_ms` the Date; `unsubscribe_url` adds RFC 8058's one-click headers."""
+def build(email: Email, effect: str, decided_ms: int, unsubscribe_url: str = "", about: str = "") -> Mail:
+    """The whole message. `effect` makes the Message-ID, `decided_ms` the Date; `unsubscribe_url` adds RFC 8058's one-click headers,
+    `about` the header that a bounce brings back."""
     sender = _mailbox(email.sender)
     to = mailbox(email.to)
     unsubscribe = f"List-Unsubscribe: <{unsubscribe_url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if unsubscribe_url else ""
+    token = f"{ABOUT_HEADER}: {_cut(about)}\r\n" if about else ""
     head = (
         f"From: {sender.header}\r\nTo: {to.header}\r\nSubject: {header_text(email.subject, 9)}\r\nDate: {_date(decided_ms // 1000)}\r\n"
-        f"Message-ID: <{effect}@{sender.domain}>\r\n{_fixed_headers(email.reply_to, tuple(email.headers.items()))}{unsubscribe}MIME-Version: 1.0\r\n"
+        f"Message-ID: <{effect}@{sender.domain}>\r\n{_fixed_headers(email.reply_to, tuple(email.headers.items()))}{unsubscribe}{token}MIME-Version: 1.0\r\n"
     )
     if email.html and email.text:
         bound = f"=_{effect}"
@@ -97,7 +101,7 @@ def mailbox(text: str) -> _Mailbox:
             raise MimeFault(f"not a domain name: {_shown(domain)}") from error
     address = f"{local}@{domain}"
     name = name.strip().strip('"') if opened else ""
-    return _Mailbox(f"{_phrase(name)} <{address}>" if name else address, address, domain, not local.isascii())
+    return _Mailbox(f"{_phrase(name)} <{address}>" if name else address, address, domain, not local.isascii(), name)
 
 
 _mailbox = lru_cache(1_024)(mailbox)  # for senders, which are few
@@ -107,14 +111,31 @@ def header_text(text: str, column: int = 0) -> str:
     """Unstructured text as a header value: as it is, folded at spaces, or as encoded words (RFC 2047). `column` is where it starts."""
     if text.isascii() and text.isprintable() and len(text) + column <= 76 and "=?" not in text:
         return text.strip()
-    if len(text) > HEADER_CHARS_MAX:
-        raise MimeFault(f"a header is longer than {HEADER_CHARS_MAX} characters: {_shown(text)}")
-    text = _CONTROL.sub(" ", text).strip()
+    text = plain_line(text)
     if text.isascii() and "=?" not in text:
         words = text.split()
         if all(len(word) <= 76 for word in words):
             return _folded(words, column)
     return _encoded_words(text)
+
+
+def plain_line(text: str) -> str:
+    """Unstructured text for a provider that writes the header itself: nothing in it can end a line. Raises MimeFault for what is too long."""
+    if len(text) > HEADER_CHARS_MAX:
+        raise MimeFault(f"a header is longer than {HEADER_CHARS_MAX} characters: {_shown(text)}")
+    return _CONTROL.sub(" ", text).strip()
+
+
+def allowed_header(name: str) -> str:
+    """The name of a header that a template sets. Raises MimeFault for those that it may not."""
+    if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED or name.lower().startswith("content-"):
+        raise MimeFault(f"the header {_shown(name)} can't be set by a template")
+    return name
+
+
+def _cut(token: str) -> str:
+    """A long token on lines that any server takes; readers drop the spaces."""
+    return "\r\n ".join(token[start : start + LINE_OCTETS_MAX - 100] for start in range(0, len(token), LINE_OCTETS_MAX - 100))
 
 
 def _folded(words: list[str], column: int) -> str:
@@ -158,10 +179,7 @@ def _phrase(name: str) -> str:
 @lru_cache(1_024)
 def _fixed_headers(reply_to: str, headers: tuple[tuple[str, str], ...]) -> str:
     lines = [f"Reply-To: {mailbox(reply_to).header}\r\n"] if reply_to else []
-    for name, value in headers:
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED or name.lower().startswith("content-"):
-            raise MimeFault(f"the header {_shown(name)} can't be set by a template")
-        lines.append(f"{name}: {header_text(value, len(name) + 2)}\r\n")
+    lines += [f"{allowed_header(name)}: {header_text(value, len(name) + 2)}\r\n" for name, value in headers]
     return "".join(lines)
 
 

@@ -8,20 +8,16 @@ deduplicate by it: a message whose content was sent and not answered is `unknown
 from __future__ import annotations
 
 import asyncio
+import hmac
 import ssl
 from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
-
-from actions.dkim import Signer
-from actions.messages import Email
-from actions.mime import Mail, MimeFault, build, mailbox
-from actions.providers import provider
-from actions.providers.provider import MESSAGE, Dispatch, House, Provider, Report
+from actions.bounce_mail import heard_of, read_reports
+from actions.outgoing import DkimSettings, EmailSettings, Outgoing
+from actions.providers.provider import MESSAGE, Dispatch, House, Inbound, Provider, Reception, Report, Unsigned
 from actions.smtp_connection import Route, SmtpConnection, SmtpFault
-from actions.unsubscribe import make_token
 from engine.core.errors import InvalidConfig
 
 SHARE_MIN = 8  # messages: fewer are not worth another connection
@@ -29,19 +25,12 @@ IDLE_S_MAX = 20.0  # servers drop idle connections after minutes; a stale one co
 ROUNDS_MAX = 3  # connections that one share of a batch may use up
 
 
-class DkimSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`key` is a PEM text (`env:NAME`) or the path of a PEM file."""
+class SmtpSettings(EmailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`tls` auto uses STARTTLS where it is offered, and checks the certificate only if there is a password to protect.
 
-    domain: str
-    selector: str
-    key: str
-
-    def __repr__(self) -> str:
-        return f"DkimSettings({self.selector}._domainkey.{self.domain})"
-
-
-class SmtpSettings(provider.Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`tls` auto uses STARTTLS where it is offered, and checks the certificate only if there is a password to protect."""
+    `return_path` is the envelope's sender, where bounces go; with `callback_secret` they are taken at /v1/callbacks/smtp, and mails carry
+    the token that names their effect. `bounces_by_address` also believes reports that bring no token back.
+    """
 
     host: str
     port: int = 25
@@ -53,6 +42,9 @@ class SmtpSettings(provider.Settings, frozen=True, kw_only=True, forbid_unknown_
     connections: int = 8
     messages_per_connection: int = 10_000
     dkim: DkimSettings | None = None
+    return_path: str = ""
+    callback_secret: str = ""
+    bounces_by_address: bool = True
 
 
 class Smtp(Provider):
@@ -66,13 +58,7 @@ class Smtp(Provider):
             raise InvalidConfig("connections must be 1 to 256")
         if not 1 <= settings.port <= 65_535:
             raise InvalidConfig("port must be 1 to 65535")
-        if settings.from_:
-            try:
-                mailbox(settings.from_)
-            except MimeFault as fault:
-                raise InvalidConfig(f"from: {fault}") from None
-        if not house.secret:
-            raise InvalidConfig("signing_secret is empty, so links to unsubscribe could be forged")
+        self._outgoing = Outgoing(settings, house, dkim=settings.dkim, about_header=bool(settings.callback_secret), return_path=settings.return_path)
         self._house = house
         self._settings = settings
         self._timeout_s = house.config.send_timeout_ms / 1_000
@@ -85,7 +71,6 @@ class Smtp(Provider):
             password=settings.password,
             hello=settings.hello,
         )
-        self._signer = Signer.load(settings.dkim.domain, settings.dkim.selector, settings.dkim.key) if settings.dkim else None
         self._idle: list[SmtpConnection] = []
         self._free = asyncio.Semaphore(settings.connections)
         self._busy = 0
@@ -135,7 +120,7 @@ class Smtp(Provider):
         except TimeoutError:
             raise SmtpFault(self.failed("connect", f"{self._settings.host}:{self._settings.port}: no connection in time")) from None
         try:
-            await connection.run(waiting, self._mail, report, begin_until, deadline)
+            await connection.run(waiting, self._outgoing.mail, report, begin_until, deadline)
         finally:
             self._keep(connection)
 
@@ -155,21 +140,20 @@ class Smtp(Provider):
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle.append(connection)
 
-    def _mail(self, dispatch: Dispatch) -> Mail:
-        """The message's bytes, made just before they are sent; the same at every attempt."""
-        email, effect = dispatch.message, dispatch.effect
-        assert isinstance(email, Email)
-        url = ""
-        if email.promotional:
-            url = f"{self._house.public_url}/u/{make_token(self._house.secret, effect.contact, effect.consent or effect.channel)}"
-        mail = build(email, effect.id, effect.decided_ms, url)
-        if self._signer is not None:
-            mail = Mail(mail.sender, mail.to, self._signer.sign(mail.data, effect.decided_ms // 1_000), mail.utf8)
-        return mail
-
     async def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+    @classmethod
+    async def receive(cls, settings: SmtpSettings, inbound: Inbound, house: House) -> Reception:
+        """A mail that came to the return path, whatever it is: what is no report says nothing. The key is `Authorization: Bearer callback_secret`."""
+        if not settings.callback_secret:
+            raise Unsigned("the email block has no callback_secret, so nobody can be believed")
+        given = inbound.headers.get("authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(given, f"Bearer {settings.callback_secret}".encode()):
+            raise Unsigned("the Authorization header does not hold the callback_secret")
+        reports = await asyncio.to_thread(read_reports, inbound.body)  # a mail made to take long must not stop the others
+        return Reception(heard=[heard for report in reports if (heard := heard_of(report, by_address=settings.bounces_by_address)) is not None])
 
 
 def _context(settings: SmtpSettings) -> ssl.SSLContext:
