@@ -29,7 +29,7 @@ class Gate:
         """Go on with other tokens. `per_host` is 0 where destinations are not hosts of their own; every breaker starts anew."""
         self.tokens = tokens
         self._per_host = per_host
-        self._in_flight_max = min(self._config.in_flight_max, in_flight_max)
+        self._in_flight_max = in_flight_max
         self.breakers = Breakers(self._config.breaker_failures, self._config.breaker_open_ms, self._config.destinations_max)
 
     def most(self, now_ms: int) -> int:

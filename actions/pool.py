@@ -27,6 +27,7 @@ from engine.ports import Budget, Claim, Outbox
 
 PROBE_CLAIMS = 16  # claimed without tokens in hand, when no backlog is known
 MARK_TRIES = 3
+KEY_FORGOTTEN = "an earlier attempt may have been accepted, and its key is no longer remembered: look there, and resolve it"
 
 log = structlog.get_logger(__name__)
 
@@ -72,10 +73,11 @@ class Pool:
         self.limits = limits
         self._settler.provider = provider.name if provider else ""
         per_host = self._config.in_flight_per_host_max if provider and provider.by_host else 0
-        at_once = min(provider.at_once, self._config.in_flight_max) if provider else 1
+        most = self._config.gathered_effects_max if provider and provider.gathers else self._config.in_flight_max
+        at_once = min(provider.at_once, most) if provider else 1
         self._batch = max(1, min(self._config.mark_effects_max, at_once // 2))  # half: while one is on the wire, the next is being marked
         self._wire = asyncio.Semaphore(max(1, at_once // self._batch))
-        self._gate.use(Tokens(limits, self._budget, self._clock), per_host=per_host, in_flight_max=provider.in_flight_max if provider else 0)
+        self._gate.use(Tokens(limits, self._budget, self._clock), per_host=per_host, in_flight_max=min(most, provider.in_flight_max) if provider else 0)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then end what was handed over, settle it, and give back the rest."""
@@ -174,9 +176,11 @@ class Pool:
         """Mark and send at once."""
         asked_ms = self._clock()
         going = await self._marked([claim for claim, _ in dispatches], once=once)
-        left = {claim.effect.id: claim for claim, _ in dispatches if claim.effect.id in going}
-        batch = [dispatch for claim, dispatch in dispatches if claim.effect.id in left]
         sent_ms = self._clock()
+        left = {claim.effect.id: claim for claim, _ in dispatches if claim.effect.id in going}
+        for claim in [] if once else [claim for claim in left.values() if self._is_forgotten(claim, provider, sent_ms)]:
+            self._hear(left.pop(claim.effect.id), Result(state=UNKNOWN, reason=KEY_FORGOTTEN), 0, once=True)
+        batch = [dispatch for claim, dispatch in dispatches if claim.effect.id in left]
 
         def report(dispatch: Dispatch, result: Result) -> None:
             claim = left.pop(dispatch.effect.id, None)
@@ -186,6 +190,11 @@ class Pool:
         rest = await self._send(provider, batch, report, late=sent_ms - asked_ms > self._config.claim_lease_ms - self._config.send_timeout_ms)
         for dispatch in batch:
             report(dispatch, rest)
+
+    def _is_forgotten(self, claim: Claim, provider: Provider, now_ms: int) -> bool:
+        """Whether an earlier attempt may have been accepted under a key that the provider may no longer remember."""
+        age_ms = now_ms - (claim.first_ms or claim.effect.decided_ms)
+        return claim.attempt > 1 and 0 < provider.key_life_ms < age_ms + self._config.send_timeout_ms
 
     async def _send(self, provider: Provider, batch: list[Dispatch], report: Report, *, late: bool) -> Result:
         """Hand over; the result for those that the provider did not report. `late`: so much time passed that nothing may be sent."""

@@ -76,6 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     enrollments_max: int = 100  # per contact
     contact_bytes_max: int = 64 * 1024
     kept_events_max: int = 100  # per paused enrollment
+    orders_max: int = 50  # kept per contact; what is over and oldest is dropped first
+    transactions_max: int = 50  # kept per contact, in the same way
     simulation_steps_max: int = 200_000  # records and timers of one run
     effect_bytes_max: int = 16 * 1024
     template_fuel: int = 100_000
@@ -88,6 +90,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mark_effects_max: int = 64
     claim_effects_max: int = 256
     in_flight_max: int = 512  # per channel and pool
+    gathered_effects_max: int = 20_000  # the same for a provider that carries thousands in one request
     in_flight_per_host_max: int = 64
     attempts_max: int = 200  # the waits reach retry_ms_max at the 13th, so the life of an effect ends first
     retry_ms_min: int = 1_000
@@ -96,6 +99,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     breaker_failures: int = 5
     breaker_open_ms: int = 10_000
     destinations_max: int = 1_000  # whose breakers a pool remembers, and names when it claims
+    decisions_remembered_max: int = 20_000  # per channel whose older decisions must not come after newer ones (about 400 bytes each)
     credentials_retry_ms: int = 30_000  # a channel whose credentials were refused is tried again after
     workspaces_max: int = 8  # compiled snapshots that a pool keeps
     settle_wait_ms: int = 5
@@ -148,6 +152,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "lease_renew_ms must be at most a third of lease_ms": self.lease_renew_ms * 3 <= self.lease_ms,
             "send_timeout_ms must be below claim_lease_ms, or a request could outlive its claim": self.send_timeout_ms < self.claim_lease_ms,
             "mark_effects_max must be 1 to 64, and at most claim_effects_max": 1 <= self.mark_effects_max <= min(64, self.claim_effects_max),
+            "in_flight_max must be at most gathered_effects_max": 1 <= self.in_flight_max <= self.gathered_effects_max,
             "event_bytes_max must be at most body_bytes_max": self.event_bytes_max <= self.body_bytes_max,
             "body_bytes_max must be at most bodies_bytes_max": self.body_bytes_max <= self.bodies_bytes_max,
             "batch_records_max must be at most 2000": 1 <= self.batch_records_max <= 2_000,

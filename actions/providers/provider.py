@@ -121,6 +121,8 @@ class Provider(ABC):
     channel: ClassVar[str]
     Settings: ClassVar[type[Settings]]
     honours_key: ClassVar[bool] = False  # whether a second dispatch with the same effect id is recognised
+    key_life_ms: ClassVar[int] = 0  # for how long it is, where that may be shorter than the life of an effect; 0: for ever
+    gathers: ClassVar[bool] = False  # whether one request carries thousands: then `gathered_effects_max` may be under way
     by_site: ClassVar[bool] = False  # whether its block is a mapping of sites, each with settings; then it is made with a dict of them
     by_host: ClassVar[bool] = False  # whether each destination is a host of its own, with its own bound of messages in flight
     not_accepted: ClassVar[frozenset[str]]  # the stages at which a failure is certain; see `failed`
