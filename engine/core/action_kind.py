@@ -40,6 +40,9 @@ class Turn(Protocol):
     def add_purchase(self, product: str, quantity: float, price: float) -> None:
         """Add to the purchase history; fires `purchased`."""
 
+    def set_membership(self, site: str, level: str, status: str) -> None:
+        """Set the status of a level at a membership site; fires `membership.changed` where it changes."""
+
     def call(self, map_id: str) -> None:
         """Enroll by the map's `added` trigger and hold this position until the child lets go (the blocking add)."""
 
@@ -73,6 +76,12 @@ class Turn(Protocol):
         quiet hours, and are withdrawn by goals. `to` empty suppresses with the reason `missing`. `quiet` writes no `action` line: the
         effect is a part of an action that has its line (`did`) already, such as the notice of a task. Raises nothing.
         """
+
+    def cancel_orders(self, product: str) -> None:
+        """Cancel open orders (of a product, "" for all) on record and by one effect; fires `order.cancelled` for each."""
+
+    def recharge(self) -> None:
+        """Decide one effect for the transactions in collections."""
 
     def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any]) -> str:
         """Open a task of this element, kept on the contact and in the table `tasks`; returns its id."""

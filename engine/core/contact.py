@@ -21,6 +21,9 @@ CALLING = 4  # on a blocking add, until the child enrollment `ref` lets go
 HOLDING = 5  # until a posted record answers (lead router) for the hop `ref`
 PARKED = 6  # over a bound; `why` says which. `channel_full:…` is released when the outbox has room
 
+MEMBERSHIP_STATUSES = ("enabled", "suspended", "disabled")
+DEFAULT_LEVEL = "default"  # of a membership site, where nobody names one
+
 
 class Position(msgspec.Struct, array_like=True, gc=False):
     """One place that an enrollment is at. `at` indexes the elements of the map version."""
@@ -78,6 +81,34 @@ class Task(msgspec.Struct, array_like=True, gc=False):
     entry: dict[str, Any] | None = None
 
 
+class Order(msgspec.Struct, array_like=True, gc=False):
+    """A payment plan, subscription or trial (`kind`). `status` is open, cancelled or completed; `subscription` is the provider's id."""
+
+    status: str
+    kind: str = ""
+    product: str = ""
+    subscription: str = ""
+    currency: str = ""
+    amount: float = 0
+    at: int = 0  # of the newest fact about it
+    by: str = ""  # the effect that cancels it at the provider, until that is settled
+
+
+class Transaction(msgspec.Struct, array_like=True, gc=False):
+    """A charge that succeeded or did not: `status` is charged, declined, collections, pending, refunded or void. `invoice` and `customer` are the provider's ids."""
+
+    status: str = ""
+    order: str = ""
+    product: str = ""
+    invoice: str = ""
+    customer: str = ""
+    currency: str = ""
+    amount: float = 0
+    at: int = 0  # of the newest fact about it
+    by: str = ""  # the effect that recharges it, until that is settled
+    since: int = 0  # when that was decided
+
+
 class Alarm(msgspec.Struct, array_like=True, gc=False):
     """A date that some map listens to, armed for this contact: at `due` the event `map` (`date:birthday…`, see dates.py) comes."""
 
@@ -106,6 +137,9 @@ class Contact(msgspec.Struct, array_like=True, gc=False):
     memberships: dict[str, dict[str, str]] = {}  # site → level → status
     indexed: int = 0  # the due time that stands in the partition's index; never later than the real one
     armed: int = 0  # timers set so far
+    orders: dict[str, Order] = {}  # by the shop's id
+    transactions: dict[str, Transaction] = {}
+    held: dict[str, tuple[str, int]] = {}  # effects that caps count and that wait for a time: (channel, when)
 
 
 def due_of(contact: Contact) -> int:

@@ -5,6 +5,7 @@ Every refusal of mail fires `email.bounced` with its `class`; only one that says
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.core.guard import lasting
@@ -26,7 +27,7 @@ STATUSES = ("delivered", "deferred", "rejected", "dead", "unknown", "bounced", "
 """Everything that a provider may say of an effect, at once or later."""
 
 Found = tuple[str, dict[str, Any], dict[str, str]]
-Fact = tuple[str, dict[str, Any]]
+Fact = tuple[str, Mapping[str, Any]]
 
 
 def apply_outcome(record: Outcome) -> Found | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from engine.core import dates, index, leaving, live_edit, tasks, timers, triggers
-from engine.core.contact import FORMAT, HOLDING, PARKED, RUNNING, Contact
+from engine.core import dates, fulfillment, index, leaving, live_edit, orders, tasks, timers, triggers
+from engine.core.contact import DEFAULT_LEVEL, FORMAT, HOLDING, MEMBERSHIP_STATUSES, PARKED, RUNNING, Contact
 from engine.core.effects import Changes, Row
 from engine.core.guard import ENDING, ERASED, STATUSES, ended, marks, tightened
 from engine.core.local_time import iso
-from engine.core.outcomes import apply_outcome, facts_of
+from engine.core.names import name_fault
+from engine.core.outcomes import Fact, apply_outcome, facts_of
 from engine.core.records import Command, Erase, Event, Outcome, Posted, Record, Update
 from engine.core.turn import CoreTurn
 from engine.core.workspace import Workspace
@@ -85,10 +86,11 @@ def _event(turn: CoreTurn, record: Event) -> None:
 
 
 def _fact(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
+    """Keep a fact and fire it, or what stands in its place."""
     kept = _KEPT.get(name)
-    if kept is not None:
-        kept(turn, name, data)
-    turn.fire(name, data)
+    told = None if kept is None else kept(turn, name, data)
+    for fact in [(name, data)] if told is None else told:
+        turn.fire(*fact)
 
 
 def _purchased(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
@@ -108,7 +110,20 @@ def _consent_ended(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
     _put_consent(turn, ended(name, data, turn.workspace.default_consent), tighten=True)
 
 
-_KEPT: dict[str, Callable[[CoreTurn, str, Mapping[str, Any]], None]] = {"purchased": _purchased, **dict.fromkeys(ENDING, _consent_ended)}
+def _membership_changed(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> None:
+    """A membership site says so, or a script. What can't be a site, a level or a status is only an event."""
+    site, level, status = data.get("site"), data.get("level", DEFAULT_LEVEL), data.get("status")
+    if status in MEMBERSHIP_STATUSES and not name_fault(site) and not name_fault(level):
+        turn.record_membership(site, level, status)  # type: ignore[arg-type]  # a name without a fault is text
+
+
+# What is kept of a fact. Where a function gives facts, they are fired in the place of the one that came: none where it was no news.
+_KEPT: dict[str, Callable[[CoreTurn, str, Mapping[str, Any]], list[Fact] | None]] = {
+    "purchased": _purchased,
+    "membership.changed": _membership_changed,
+    **dict.fromkeys(ENDING, _consent_ended),
+    **dict.fromkeys(orders.EVENTS, orders.hear),
+}
 
 
 def _put_consent(turn: CoreTurn, consent: Mapping[str, str], *, tighten: bool = False) -> list[tuple[str, str]]:
@@ -190,6 +205,8 @@ def _outcome(turn: CoreTurn, record: Outcome) -> None:
         turn.fire(name, data)
     for fact in facts_of(record):
         _fact(turn, *fact)
+    if record.action in (orders.CANCELS, orders.RECHARGES):
+        orders.settled(turn, record)
 
 
 def _posted(turn: CoreTurn, record: Posted) -> None:
@@ -219,11 +236,13 @@ def _erase(turn: CoreTurn, record: Erase) -> None:
             position.ref = 0
         leaving.end(turn, enrollment, "erased")
     changes.rows.extend(Row(tasks.TABLE, task.id, None) for task in contact.tasks)
-    changes.rows.extend(Row(f"fulfillment:{name}", contact.id, None) for name in turn.workspace.fulfillment)
+    changes.rows.extend(Row(table, contact.id, None) for name in turn.workspace.fulfillment for table in fulfillment.tables_of(name))
     changes.guard[contact.id] = ERASED
     changes.index.update(dict.fromkeys(index.entries(contact.id, contact.fields), False))
     contact.fields, contact.tags, contact.consent, contact.past = {}, [], {}, {}
     contact.purchases, contact.tasks, contact.alarms, contact.sends, contact.memberships = {}, [], [], {}, {}
+    contact.held = {}
+    contact.orders, contact.transactions = {}, {}
     contact.format = _BLANK
 
 

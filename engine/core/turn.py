@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine.core import dates, index, leaving, pause, sends, tasks, triggers
+from engine.core import dates, index, leaving, orders, pause, sends, tasks, triggers
 from engine.core.comparisons import equal
 from engine.core.contact import CALLING, HOLDING, Purchase
 from engine.core.effects import Effect, Post, Row
@@ -100,6 +100,18 @@ class CoreTurn(Runner):
         held.total += quantity * price
         held.last = self.now_ms
 
+    def set_membership(self, site: str, level: str, status: str) -> None:
+        if self.record_membership(site, level, status):
+            self.fire("membership.changed", {"site": site, "level": level, "status": status})
+
+    def record_membership(self, site: str, level: str, status: str) -> bool:
+        """Write it down without firing; whether it is new."""
+        levels = self.contact.memberships.setdefault(site, {})
+        if levels.get(level) == status:
+            return False
+        levels[level] = status
+        return True
+
     def call(self, map_id: str) -> None:
         enrollment, position = self.enrollment, self.position
         child = triggers.add(self, map_id, maker=(enrollment, position))
@@ -150,6 +162,12 @@ class CoreTurn(Runner):
         self.changes.effects.append(effect)
         if self.journal is not None and not quiet:
             self.journal("action", self.map.id, effect.element, detail, self.kind, effect)
+
+    def cancel_orders(self, product: str) -> None:
+        orders.cancel(self, product)
+
+    def recharge(self) -> None:
+        orders.recharge(self)
 
     def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any]) -> str:
         return tasks.assign(self, due_ms, row)

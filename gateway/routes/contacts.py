@@ -12,7 +12,7 @@ from aiohttp import web
 from engine.codec import decode_contact
 from engine.config import Config
 from engine.core import contact as states
-from engine.core.contact import Contact, Enrollment, Position
+from engine.core.contact import Contact, Enrollment, Order, Position, Transaction
 from engine.core.guard import STATUSES
 from engine.core.index import start_of
 from engine.core.names import field_fault
@@ -115,9 +115,18 @@ def shown(contact: Contact, workspace: Workspace | None) -> dict[str, Any]:
         "consent": contact.consent,
         "purchases": {name: {"quantity": one.quantity, "total": one.total, "last_ms": one.last} for name, one in contact.purchases.items()},
         "memberships": contact.memberships,
+        "orders": {name: _payment(one) for name, one in contact.orders.items()},
+        "transactions": {name: _payment(one) for name, one in contact.transactions.items()},
         "tasks": [{"id": task.id, "map": task.map, "element": task.element, "assigned_ms": task.assigned, "due_ms": task.due} for task in contact.tasks],
         "enrollments": [_enrollment(enrollment, workspace) for enrollment in contact.enrollments],
     }
+
+
+def _payment(one: Order | Transaction) -> dict[str, Any]:
+    """An order or a transaction, without what is empty."""
+    kept = {name: value for name in one.__struct_fields__ if name not in ("at", "by", "since") and (value := getattr(one, name))}
+    under_way = {"recharging" if isinstance(one, Transaction) else "cancelling": True} if one.by else {}
+    return {**kept, **under_way, "at_ms": one.at}
 
 
 def _enrollment(enrollment: Enrollment, workspace: Workspace | None) -> dict[str, Any]:
