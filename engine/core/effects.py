@@ -40,6 +40,13 @@ class Effect(msgspec.Struct, array_like=True, gc=False):
     params: dict[str, Any] = {}
     not_before_ms: int = 0
     consent: str = ""  # the consent channel that the guard must allow; empty where consent does not matter
+    spread_ms: int = 0  # so much after `not_before_ms` it becomes due, so that what was held until one hour does not come at once
+    timezone: str = ""  # the contact's, where quiet hours must be asked again before it is sent; empty: the workspace's
+
+    @property
+    def due_ms(self) -> int:
+        """When it may be sent at the earliest; 0: at once."""
+        return self.not_before_ms + self.spread_ms
 
 
 class Post(msgspec.Struct, array_like=True, gc=False):

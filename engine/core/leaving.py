@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from engine.core import caps
 from engine.core.compiled import ACTIVE, COUNTED, RESTED, CompiledMap
 from engine.core.contact import AT_GOAL, CALLING, RESTING, RUNNING, WAITING, Enrollment, Position
 from engine.core.effects import effect_id
@@ -208,6 +209,8 @@ def withdraw(turn: CoreTurn, enrollment: Enrollment, positions: Collection[int])
             continue
         effect = effect_id(contact.id, contact.born, enrollment.number, hop, ordinal)
         turn.changes.withdrawn.append(effect)
+        if contact.held:
+            caps.uncount(contact, effect, turn.now_ms)
         if turn.journal is not None:
             turn.journal("withdrawn", enrollment.map, "", {"effect": effect})
     enrollment.sent = kept

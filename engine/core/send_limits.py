@@ -1,51 +1,56 @@
-"""What limits.yaml says about a single contact's messages: zone, default consent, caps, quiet hours, suppression lists.
+"""What limits.yaml says: zone, default consent, caps, quiet hours, suppression lists, and the care of a sender's name (sender_care.py).
 
-Rates and delivery modes are read by the pools (actions/limits.py).
+The values of rates and delivery modes are read by the pools (actions/limits.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, tzinfo
 from typing import Any
 
 import msgspec
 
+from engine.core.caps import Cap
+from engine.core.documents import suggest
 from engine.core.errors import Problem
 from engine.core.guard import STATUSES
-from engine.core.local_time import zone
+from engine.core.local_time import DAY_MINUTES, zone
 from engine.core.names import shown
+from engine.core.quiet import Quiet
 from engine.core.reading import Place
-from engine.core.times import parse_clock, parse_duration
+from engine.core.sender_care import HEALTH, Health, WarmUp, domain_of, read_domains, read_health, read_warm_up
+from engine.core.suppression import entry_of
+from engine.core.times import MINUTE_MS, parse_clock, parse_duration
 
-KEYS = ("timezone", "default_consent", "rates", "caps", "quiet_hours", "delivery", "suppression")
+KEYS = ("timezone", "default_consent", "rates", "caps", "quiet_hours", "delivery", "suppression", "warm_up", "throttle", "health")
+CHANNELS = ("email", "sms", "webhook", "postcard", "payments", "wordpress", "membership", "facebook")
 CONSENT = {"email": "subscribed", "sms": "unsubscribed"}  # SMS needs an opt-in
-QUIET_HOURS = {"sms": (21 * 60, 8 * 60)}
-
-
-class Cap(msgspec.Struct, frozen=True):
-    """At most so many promotional sends in a rolling window; `skip`: what is over is suppressed instead of deferred."""
-
-    at_most: int
-    per_ms: int
-    per: str
-    skip: bool
+SPREAD_MS = 30 * MINUTE_MS
+QUIET_HOURS = {"sms": Quiet(21 * 60, 8 * 60, SPREAD_MS)}
 
 
 class SendLimits(msgspec.Struct, kw_only=True):
-    """Limits by channel. Quiet hours are minutes past midnight, the start inside, the end outside."""
+    """Limits by channel. Names of `warm_up` are `channel` or `channel:destination`; `mail_domains` have a queue of their own each."""
 
     timezone: str = "UTC"
     zone: Any = UTC
     default_consent: dict[str, str] = {}
     caps: dict[str, list[Cap]] = {}
-    quiet_hours: dict[str, tuple[int, int]] = {}
+    quiet_hours: dict[str, Quiet] = {}
     suppressed: dict[str, frozenset[str]] = {}
+    warm_up: dict[str, WarmUp] = {}
+    throttled: frozenset[str] = frozenset()
+    mail_domains: frozenset[str] = frozenset()
+    health: dict[str, Health] = {}
 
 
-def read_limits(document: Any, problems: list[Problem]) -> SendLimits:
-    """The limits of a workspace's document; every problem is reported, and what cannot be read has its default."""
-    limits = SendLimits(default_consent=dict(CONSENT), quiet_hours=dict(QUIET_HOURS))
+def read_limits(document: Any, problems: list[Problem], channels: Collection[str] = ()) -> SendLimits:
+    """The limits of a workspace's document; every problem is reported, and what cannot be read has its default.
+
+    `channels` are those of actions that the contract does not name.
+    """
+    limits = SendLimits(default_consent=dict(CONSENT), quiet_hours=dict(QUIET_HOURS), health=dict(HEALTH))
     place = Place(document, problems, path="limits")
     if not place.known(KEYS, "limits"):
         return limits
@@ -58,8 +63,48 @@ def read_limits(document: Any, problems: list[Problem]) -> SendLimits:
     for channel, at in _entries(place, "quiet_hours"):
         _read_quiet(channel, at, limits.quiet_hours)
     for channel, at in _entries(place, "suppression"):
-        limits.suppressed[channel] = frozenset(text.lower().removeprefix("@") for item in at.items(channel) if (text := item.text("an address")))
+        limits.suppressed[channel] = frozenset(entry_of(text) for item in at.items(channel) if (text := item.text("an address")))
+    _read_care(place, limits)
+    _check_names(place, {*CHANNELS, *channels})
     return limits
+
+
+def _read_care(place: Place, limits: SendLimits) -> None:
+    for name, at in _entries(place, "warm_up"):
+        if found := read_warm_up(name, at):
+            limits.warm_up[name] = found
+    for channel, at in _entries(place, "throttle"):
+        if _email(channel, at, "slows down by domain"):
+            limits.throttled = read_domains(at)
+    for channel, at in _entries(place, "health"):
+        if _email(channel, at, "has bounces and complaints") and (health := read_health(at, HEALTH["email"])):
+            limits.health[channel] = health
+        else:
+            limits.health.pop(channel, None)
+    names = [name.partition("/day")[0] for key in ("rates", "warm_up") for name, _ in _entries(place, key)]
+    limits.mail_domains = limits.throttled | {domain_of(name.partition(":")[2]) for name in names if name.startswith("email:")}
+
+
+def _email(channel: str, place: Place, why: str) -> bool:
+    if channel == "email":
+        return True
+    place.problem(f"only email {why}, not {channel[:60]}")
+    return False
+
+
+def _check_names(place: Place, channels: Collection[str]) -> None:
+    """Every entry names a channel that there is: a limit of another one would limit nothing."""
+    for key in ("default_consent", "rates", "quiet_hours", "delivery", "suppression", "warm_up"):
+        for name, at in _entries(place, key):
+            _check_channel(name.partition("/")[0].partition(":")[0], at, channels)
+    for item in place.at("caps").items("`caps`") if place.has("caps") else ():
+        if item.has("channel") and isinstance(item.raw["channel"], str):
+            _check_channel(item.raw["channel"], item.at("channel"), channels)
+
+
+def _check_channel(channel: str, place: Place, channels: Collection[str]) -> None:
+    if channel not in channels:
+        place.problem(f'there is no channel "{channel[:60]}"', suggest(channel, channels) or f"there are {', '.join(sorted(channels))}")
 
 
 def _zone(place: Place) -> tuple[tzinfo, str]:
@@ -95,11 +140,11 @@ def _read_cap(place: Place, caps: dict[str, list[Cap]]) -> None:
     caps.setdefault(channel, []).append(Cap(int(at_most), per_ms, str(place.raw["per"]), then == "skip"))
 
 
-def _read_quiet(channel: str, place: Place, quiet: dict[str, tuple[int, int]]) -> None:
+def _read_quiet(channel: str, place: Place, quiet: dict[str, Quiet]) -> None:
     if place.raw is None or place.raw is False:
         quiet.pop(channel, None)
         return
-    if not place.known(("from", "to"), "quiet hours"):
+    if not place.known(("from", "to", "spread"), "quiet hours"):
         return
     if not place.has("from") or not place.has("to"):
         place.problem("quiet hours need `from` and `to`", 'write `{from: "21:00", to: "08:00"}`')
@@ -108,4 +153,15 @@ def _read_quiet(channel: str, place: Place, quiet: dict[str, tuple[int, int]]) -
     if start == end:
         quiet.pop(channel, None)  # from is inside, to outside: no time lies between
     else:
-        quiet[channel] = (start, end)
+        open_ms = (start - end) % DAY_MINUTES * MINUTE_MS
+        quiet[channel] = Quiet(start, end, _spread(place, open_ms))
+
+
+def _spread(place: Place, open_ms: int) -> int:
+    """Over how long what was held goes out; no longer than the hours between the quiet ones."""
+    if not place.has("spread"):
+        return min(SPREAD_MS, open_ms)
+    spread_ms = place.at("spread").taken(parse_duration, SPREAD_MS)
+    if spread_ms > open_ms:
+        place.at("spread").problem("`spread` must not be longer than the time between the quiet hours")
+    return spread_ms

@@ -16,6 +16,7 @@ from engine.core.compile import compile_map
 from engine.core.compiled import PRINCIPAL, STOP, CompiledMap, DateRule, TriggerRule
 from engine.core.contact import Enrollment
 from engine.core.errors import InvalidDocument, Problem
+from engine.core.fulfillment import FulfillmentList, read_lists
 from engine.core.lint import lint
 from engine.core.live_edit import check_follow
 from engine.core.lost import LostMap
@@ -42,6 +43,8 @@ class Workspace:
         self.timezone, self.zone = limits.timezone, limits.zone
         self.default_consent, self.caps = limits.default_consent, limits.caps
         self.quiet_hours, self.suppressed = limits.quiet_hours, limits.suppressed
+        self.mail_domains = limits.mail_domains
+        self.lists: dict[str, FulfillmentList] = {}  # those that are sent
         self.maps: dict[str, CompiledMap] = {}
         self.older: dict[tuple[str, int], CompiledMap] = {}
         self.triggers: dict[str, Rules | dict[str | None, Rules]] = {}
@@ -152,12 +155,13 @@ def _build(
     if things is None:
         return None
     check_catalog(things, problems)
-    limits = read_limits(documents.get("limits") or {}, problems)
+    limits = read_limits(documents.get("limits") or {}, problems, {kind.channel for kind in registry.values() if kind.channel})
     templates = Templates(things["templates"], fuel=bounds.template_fuel, bytes_max=bounds.template_bytes_max)
     problems.extend(templates.problems())
     providers = None if simulation else documents.get("providers") or {}
     around = Surroundings(things, registry, templates, limits, providers)
     workspace = Workspace(number, documents, bounds, limits, templates)
+    workspace.lists = read_lists(things["fulfillment"], limits.timezone, limits.zone, problems)
     parsed = _parsed(documents, registry, problems)
     lint(parsed, problems)
     for map_id, source in parsed.items():

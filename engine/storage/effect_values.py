@@ -60,7 +60,7 @@ def queue_name(effect: Effect) -> str:
 
 def first_ms(effect: Effect) -> int:
     """When an effect first became pending."""
-    return max(effect.decided_ms, effect.not_before_ms)
+    return max(effect.decided_ms, effect.due_ms) if effect.not_before_ms else effect.decided_ms
 
 
 def effect_value(effect: Effect, queue: bytes) -> bytes:

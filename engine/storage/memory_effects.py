@@ -15,9 +15,9 @@ def gauge(state: str) -> str:
 
 
 def decide(where: Partition, effect: Effect) -> None:
-    """A new effect: into its queue, or deferred until its `not_before_ms`."""
+    """A new effect: into its queue, or deferred until its `due_ms`."""
     held = Held(effect, DEFERRED if effect.not_before_ms else PENDING)
-    held.deadline_ms = effect.not_before_ms
+    held.deadline_ms = effect.due_ms
     where.effects[effect.id] = held
     where.fx[effect.channel, "decided"] += 1
     where.fx[effect.channel, PENDING] += 1

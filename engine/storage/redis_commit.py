@@ -72,7 +72,7 @@ def _grouped(items: Iterable[tuple[Any, tuple[Argument, ...]]]) -> list[Argument
 
 
 def _effect_sections(args: list[Argument], effects: Sequence[Effect]) -> None:
-    """Three sections: the table's values, the queues with the ids that join them, and those that wait for their `not_before_ms`."""
+    """Three sections: the table's values, the queues with the ids that join them, and those that wait for their `due_ms`."""
     values: list[Argument] = []
     queued: list[tuple[Any, tuple[Argument, ...]]] = []
     later: list[tuple[Any, tuple[Argument, ...]]] = []
@@ -85,7 +85,7 @@ def _effect_sections(args: list[Argument], effects: Sequence[Effect]) -> None:
         values.append(effect.id)
         values.append(effect_value(effect, head[0]))
         if effect.not_before_ms:
-            later.append(((effect.channel, head[3]), (effect.not_before_ms, effect.id)))
+            later.append(((effect.channel, head[3]), (effect.due_ms, effect.id)))
         else:
             queued.append((head, (effect.id,)))
     _section(args, values)
