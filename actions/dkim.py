@@ -7,8 +7,8 @@ where it stands, as RFC 8058 asks. The body is simple: ours have lines that no s
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Collection, Mapping
+from binascii import b2a_base64
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,7 +26,7 @@ SIGNED = (
     *("list-unsubscribe", "list-unsubscribe-post"),
 )
 
-_FOLDS = re.compile(rb"\r\n[ \t]+")
+_FOLDS = re.compile(r"\r\n[ \t]+")
 
 
 class Signer:
@@ -36,7 +36,7 @@ class Signer:
         self._key = key
         self._names = [name for name in SIGNED if name not in unsigned]
         self._algorithm = "rsa-sha256" if isinstance(key, RSAPrivateKey) else "ed25519-sha256"
-        self._domain, self._selector = domain, selector
+        self._stated = f"v=1; a={self._algorithm}; c=relaxed/simple; d={domain}; s={selector};"
 
     @classmethod
     def load(cls, domain: str, selector: str, key: str, unsigned: Collection[str] = ()) -> Signer:
@@ -52,19 +52,16 @@ class Signer:
 
     def sign(self, data: bytes, seconds: int) -> bytes:
         """The message with its DKIM-Signature in front. `seconds` is the time that the signature states."""
-        head, _, body = data.partition(b"\r\n\r\n")
-        fields = _fields(head)
+        at = data.index(b"\r\n\r\n")
+        fields = _fields(data[:at].decode("utf-8", "surrogateescape"))
         names = [name for name in self._names if name in fields]
-        body_hash = b64encode(sha256(_simple_body(body)).digest()).decode()
-        unsigned = (
-            f"v=1; a={self._algorithm}; c=relaxed/simple; d={self._domain}; s={self._selector};\r\n"
-            f" t={seconds}; h={':'.join(names)};\r\n bh={body_hash};\r\n b="
-        )
-        lines = [_relaxed_field(name, fields[name]) for name in names]
-        signed = b"\r\n".join([*lines, _relaxed_field("dkim-signature", unsigned.encode())])
-        signature = b64encode(self._signature(signed)).decode()
-        folded = "\r\n ".join(signature[start : start + 72] for start in range(0, len(signature), 72))
-        return f"DKIM-Signature: {unsigned}{folded}\r\n".encode() + data
+        body_hash = b2a_base64(sha256(_simple_body(data[at + 4 :])).digest(), newline=False).decode()
+        stated = f"{self._stated} t={seconds}; h={':'.join(names)};"
+        lines = "\r\n".join([f"{name}:{fields[name]}" for name in names])
+        signed = f"{lines}\r\ndkim-signature:{stated} bh={body_hash}; b="
+        signature = b2a_base64(self._signature(signed.encode("utf-8", "surrogateescape")), newline=False).decode()
+        folded = "\r\n ".join([signature[start : start + 72] for start in range(0, len(signature), 72)])
+        return f"DKIM-Signature: {self._stated}\r\n t={seconds}; h={':'.join(names)};\r\n bh={body_hash};\r\n b={folded}\r\n".encode() + data
 
     def _signature(self, signed: bytes) -> bytes:
         if isinstance(self._key, RSAPrivateKey):
@@ -72,17 +69,15 @@ class Signer:
         return self._key.sign(sha256(signed).digest())
 
 
-def _fields(head: bytes) -> Mapping[str, bytes]:
-    """Header fields by lower-case name; ours stand once each."""
+def _fields(head: str) -> dict[str, str]:
+    """Header fields by lower-case name, each relaxed: unfolded, runs of blanks as one, none at the ends; ours stand once each."""
+    if "\r\n " in head or "\r\n\t" in head:
+        head = _FOLDS.sub(" ", head)
     fields = {}
-    for line in _FOLDS.sub(b" ", head).split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        fields[name.decode("ascii", "replace").lower()] = value
+    for line in head.split("\r\n"):
+        name, _, value = line.partition(":")
+        fields[name.lower()] = " ".join(value.split())
     return fields
-
-
-def _relaxed_field(name: str, value: bytes) -> bytes:
-    return name.encode() + b":" + b" ".join(value.split())
 
 
 def _simple_body(body: bytes) -> bytes:

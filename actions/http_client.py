@@ -7,9 +7,11 @@ checked is the one that is connected to: the resolver's answer is what aiohttp u
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -84,6 +86,11 @@ def make_session(timeout_ms: int, per_host: int, *, public_only: bool) -> aiohtt
     )
 
 
+def json_body(value: Any) -> bytes:
+    """JSON in UTF-8; what is no Unicode becomes a question mark, not an error."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+
+
 def stage_of(error: Exception) -> str:
     """`connect` where nothing of the request can have been sent, else `answer`."""
     return "connect" if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) else "answer"
@@ -96,6 +103,8 @@ def is_forbidden(error: Exception) -> bool:
 
 async def bounded_body(response: aiohttp.ClientResponse) -> bytes:
     """The beginning of an answer: what came within a second, at most 16 KB. Never fails."""
+    if response.content.is_eof():  # it came with the status, as short ones do: nothing to wait for
+        return response.content.read_nowait(ANSWER_BYTES_MAX)
     octets = b""
     try:
         async with asyncio.timeout(ANSWER_WAIT_S):
