@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ import uvloop
 from actions.providers.provider import DELIVERED, Dispatch, House, Provider, Report, Result
 from actions.providers.registry import make_provider
 from actions.registry import load_registry, render
+from actors.presence import GC_THRESHOLD
 from engine.config import Config
 from engine.core.effects import Effect, effect_id
 from engine.core.workspace import Workspace, compile_workspace
@@ -116,6 +118,8 @@ async def _run(channel: str, block: dict[str, Any], effects: list[Effect]) -> Se
     workspace = compile_workspace(documents({channel: block, "email": block}), load_registry(), config, number=1)
     provider = make_provider(channel, block, House(config=config, clock=lambda: int(time.time() * 1_000), secret="bench"), {})  # noqa: S106 - signs links that nobody follows
     await drive(provider, effects[:64], workspace, config)  # connections, templates and caches are warm
+    gc.freeze()  # and the thresholds: as in the process of a pool
+    gc.set_threshold(*GC_THRESHOLD)
     sent = await drive(provider, effects, workspace, config)
     await provider.close()
     return sent
