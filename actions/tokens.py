@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 TOKEN_CHARS_MAX = 2_048
 SIGNATURE_BYTES = 16
+SIGNATURE_CHARS = 22  # of them, in a token
 
 
 def sign(secret: str, purpose: str, payload: bytes) -> str:

@@ -1,0 +1,217 @@
+"""Email through SendGrid's v3 API: one POST a message on kept connections, and its signed Event Webhook for what comes back.
+
+SendGrid has no idempotency key, so what was sent and not answered is `unknown`, and so are 500, 502 and 504; 429 and 503 say that it took
+nothing. Its own tracking is always off: what is to be tracked is tracked as everywhere (tracking.py).
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.messages import Email
+from actions.mime import MimeFault, allowed_header, header_text, mailbox, plain_line
+from actions.outgoing import EmailSettings, Outgoing
+from actions.providers.provider import (
+    CHANNEL,
+    CREDENTIALS,
+    DELIVERED,
+    MESSAGE,
+    Dispatch,
+    House,
+    Inbound,
+    Provider,
+    Reception,
+    Report,
+    Result,
+    Unreadable,
+    Unsigned,
+    clean,
+    each,
+    rejected,
+)
+from actions.sendgrid_events import ARGUMENT, heard_of_sendgrid
+from actions.unsubscribe import one_click_headers
+from engine.core.errors import InvalidConfig
+
+SIGNATURE, TIMESTAMP = "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"
+
+_NO_TRACKING = {name: {"enable": False} for name in ("click_tracking", "open_tracking", "subscription_tracking")}
+
+
+class SendGridSettings(EmailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`verification_key` is the public key of the signed Event Webhook, as SendGrid shows it; `base_url` may point at a mock."""
+
+    key: str
+    verification_key: str = ""
+    callback_age_s_max: int = 86_400  # SendGrid tries for a day
+    base_url: str = "https://api.sendgrid.com"
+    connections: int = 64
+
+
+class _Fault(msgspec.Struct):
+    message: str | None = ""
+    field: str | None = ""
+
+
+class _Answer(msgspec.Struct):
+    errors: list[_Fault] = []
+
+
+class SendGrid(Provider):
+    name = "sendgrid"
+    channel = "email"
+    Settings = SendGridSettings
+    not_accepted = frozenset({"connect", "busy", "sender"})
+
+    def __init__(self, settings: SendGridSettings, house: House) -> None:
+        parts = urlsplit(settings.base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidConfig(f"base_url must be an http or https URL, not {settings.base_url!r}")
+        if not 1 <= settings.connections <= 1_024:
+            raise InvalidConfig("connections must be 1 to 1024")
+        if not settings.key.isprintable() or not settings.key.isascii():
+            raise InvalidConfig("key must be plain text")
+        if settings.verification_key:
+            _public_key(settings.verification_key)
+        self._outgoing = Outgoing(settings, house)
+        self._clock, self._connections = house.clock, settings.connections
+        self._url = f"{settings.base_url.rstrip('/')}/v3/mail/send"
+        self._session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
+        self._session.headers.update({"Authorization": f"Bearer {settings.key}", "Content-Type": "application/json"})
+
+    @property
+    def in_flight_max(self) -> int:
+        return self._connections
+
+    async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
+        await each(dispatches, self._post, report)
+
+    async def _post(self, dispatch: Dispatch) -> Result:
+        try:
+            body = self._body(dispatch)
+        except MimeFault as fault:
+            return rejected(str(fault))
+        try:
+            async with self._session.post(self._url, data=BytesIO(body), allow_redirects=False) as response:
+                return self._verdict(dispatch, response, await bounded_body(response))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
+
+    def _body(self, dispatch: Dispatch) -> bytes:
+        """The request. SendGrid writes the message, so nothing in it may end a header line; and it takes no empty part."""
+        email = dispatch.message
+        assert isinstance(email, Email)
+        headers = {allowed_header(name): header_text(value, len(name) + 2).replace("\r\n", "") for name, value in email.headers.items()}
+        headers |= one_click_headers(self._outgoing.unsubscribe_url(dispatch))
+        parts = {"text/plain": email.text, "text/html": self._outgoing.html(dispatch)}
+        request: dict[str, Any] = {
+            "personalizations": [{"to": [_address(email.to)], "custom_args": {ARGUMENT: self._outgoing.about(dispatch.effect)}}],
+            "from": _address(email.sender),
+            "subject": plain_line(email.subject),
+            "content": [{"type": kind, "value": _sendable(text)} for kind, text in parts.items() if text],
+            "tracking_settings": _NO_TRACKING,
+        }
+        if not request["content"]:
+            raise MimeFault("the message has neither text nor HTML")
+        if email.reply_to:
+            request["reply_to"] = _address(email.reply_to)
+        if headers:
+            request["headers"] = headers
+        return msgspec.json.encode(request)
+
+    def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
+        status = response.status
+        if 200 <= status < 300:
+            return Result(state=DELIVERED, data={"message_id": clean(response.headers.get("X-Message-Id", ""))})
+        faults = _read(body)
+        reason = f"{status} {'; '.join(fault.message or '' for fault in faults) or response.reason or ''}"
+        if status == 429:
+            return self.failed("busy", reason, retry_after_ms=self._wait_ms(response), counts=False)
+        if status == 503:
+            return self.failed("busy", reason, retry_after_ms=self._wait_ms(response))
+        if status == 403 and any("from" in (fault.field or "") for fault in faults):
+            return self._unverified(dispatch, reason)
+        if status in {401, 403}:
+            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
+        if status >= 500 or status == 408:
+            return self.failed("answer", reason)
+        return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, status=status)
+
+    def _unverified(self, dispatch: Dispatch, reason: str) -> Result:
+        """A sender that SendGrid does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
+        email = dispatch.message
+        assert isinstance(email, Email)
+        if self._outgoing.is_default(email.sender):
+            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
+        return self.failed("sender", reason, blames=MESSAGE)
+
+    def _wait_ms(self, response: aiohttp.ClientResponse) -> int:
+        """Retry-After, else X-RateLimit-Reset, which is in epoch seconds."""
+        wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
+        reset = response.headers.get("X-RateLimit-Reset", "")
+        if wait_ms or not (reset.isascii() and reset.isdigit()):
+            return wait_ms
+        return max(0, int(reset[:12]) * 1_000 - self._clock())
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    @classmethod
+    async def receive(cls, settings: SendGridSettings, inbound: Inbound, house: House) -> Reception:
+        """The signed Event Webhook: an array of events."""
+        if not settings.verification_key:
+            raise Unsigned("the email block has no verification_key, so nobody can be believed")
+        stamp = inbound.headers.get(TIMESTAMP, "")
+        try:
+            signature = b64decode(inbound.headers.get(SIGNATURE, ""), validate=True)
+            _public_key(settings.verification_key).verify(signature, stamp.encode() + inbound.body, ECDSA(hashes.SHA256()))
+        except (InvalidSignature, InvalidConfig, binascii.Error, ValueError):
+            raise Unsigned("the signature does not fit the events") from None
+        if not (stamp.isascii() and stamp.isdigit()) or abs(house.clock() - int(stamp[:12]) * 1_000) > settings.callback_age_s_max * 1_000:
+            raise Unsigned("the events are too old, or from the future")
+        try:
+            return Reception(heard=heard_of_sendgrid(inbound.body))
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise Unreadable("not an array of events") from None
+
+
+def _address(text: str) -> dict[str, str]:
+    found = mailbox(text)
+    return {"email": found.address, "name": plain_line(found.name)} if found.name else {"email": found.address}
+
+
+def _sendable(text: str) -> str:
+    """A text that can be encoded: half a character becomes a question mark."""
+    return text.encode(errors="replace").decode()
+
+
+def _public_key(text: str) -> EllipticCurvePublicKey:
+    """Base64 of a P-256 key's DER, with or without PEM's lines. Raises InvalidConfig."""
+    words = [word for word in text.split() if "-" not in word and word != "PUBLIC"]
+    try:
+        key = load_der_public_key(b64decode("".join(words), validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        raise InvalidConfig("verification_key is not a public key in base64") from None
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise InvalidConfig("verification_key must be an ECDSA key")
+    return key
+
+
+def _read(body: bytes) -> list[_Fault]:
+    try:
+        return msgspec.json.decode(body, type=_Answer).errors
+    except msgspec.MsgspecError:
+        return []

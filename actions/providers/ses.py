@@ -1,0 +1,177 @@
+"""Email through Amazon SES v2: one signed POST a message, with the bytes that we write ourselves, so headers and DKIM are ours.
+
+SES has no idempotency key, so what was sent and not answered is `unknown`. It replaces Message-ID and Date, so DKIM leaves those out. What
+comes back arrives over SNS at /v1/callbacks/ses, from the topics that the settings name.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from io import BytesIO
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.messages import Email
+from actions.mime import MimeFault
+from actions.outgoing import DkimSettings, EmailSettings, Outgoing
+from actions.providers.provider import (
+    CHANNEL,
+    CREDENTIALS,
+    DELIVERED,
+    MESSAGE,
+    Dispatch,
+    House,
+    Inbound,
+    Provider,
+    Reception,
+    Report,
+    Result,
+    Unsigned,
+    clean,
+    each,
+    rejected,
+)
+from actions.ses_events import TAG, heard_of_ses, tag_of
+from actions.sigv4 import AwsKey, signed_headers
+from actions.sns import CONFIRMATION, NOTIFICATION, Sns
+from engine.core.errors import InvalidConfig
+
+DAILY_RETRY_MS = 600_000  # the quota is of the last 24 hours, so some of it comes back all the time
+
+_PAUSED = frozenset({"AccountSuspendedException", "SendingPausedException", "MailFromDomainNotVerifiedException", "NotFoundException"})
+_BUSY = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "LimitExceededException"})
+_REPLACED = frozenset({"date", "message-id"})
+
+
+class SesSettings(EmailSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`session_token` belongs to temporary keys; `topics` are the ARNs whose SNS messages are believed; `base_url` may point at a mock."""
+
+    region: str
+    access_key: str
+    secret_key: str
+    session_token: str = ""
+    configuration_set: str = ""
+    topics: list[str] = []
+    callback_age_s_max: int = 7_200  # SNS tries for an hour
+    dkim: DkimSettings | None = None
+    base_url: str = ""
+    connections: int = 64
+
+
+class _Answer(msgspec.Struct):
+    """Of SES's answers, what we use. An error's text is called one or the other."""
+
+    message_id: str = msgspec.field(name="MessageId", default="")
+    type: str = msgspec.field(name="__type", default="")
+    text: str = msgspec.field(name="message", default="")
+    text_too: str = msgspec.field(name="Message", default="")
+
+
+class Ses(Provider):
+    name = "ses"
+    channel = "email"
+    Settings = SesSettings
+    not_accepted = frozenset({"connect", "busy", "sender"})
+    sns: ClassVar[Sns] = Sns()
+
+    def __init__(self, settings: SesSettings, house: House) -> None:
+        base = settings.base_url or f"https://email.{settings.region}.amazonaws.com"
+        parts = urlsplit(base)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidConfig(f"base_url must be an http or https URL, not {base!r}")
+        if not settings.region.replace("-", "").isalnum() or not settings.region.isascii():
+            raise InvalidConfig("region must be like eu-west-1")
+        if not all(text.isprintable() and text.isascii() for text in (settings.access_key, settings.secret_key, settings.session_token)):
+            raise InvalidConfig("access_key, secret_key and session_token must be plain text")
+        if not 1 <= settings.connections <= 1_024:
+            raise InvalidConfig("connections must be 1 to 1024")
+        self._outgoing = Outgoing(settings, house, dkim=settings.dkim, unsigned=_REPLACED, about_header=True)
+        self._key = AwsKey(access_key=settings.access_key, secret_key=settings.secret_key, region=settings.region, service="ses", token=settings.session_token)
+        self._url = f"{base.rstrip('/')}/v2/email/outbound-emails"
+        self._set = settings.configuration_set
+        self._clock, self._connections = house.clock, settings.connections
+        self._session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
+
+    @property
+    def in_flight_max(self) -> int:
+        return self._connections
+
+    async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
+        await each(dispatches, self._post, report)
+
+    async def _post(self, dispatch: Dispatch) -> Result:
+        try:
+            body = self._body(dispatch)
+        except MimeFault as fault:
+            return rejected(str(fault))
+        headers = signed_headers(self._key, "POST", self._url, {"Content-Type": "application/json"}, body, self._clock())
+        try:
+            async with self._session.post(self._url, data=BytesIO(body), headers=headers, allow_redirects=False) as response:
+                return self._verdict(dispatch, response, await bounded_body(response))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
+
+    def _body(self, dispatch: Dispatch) -> bytes:
+        mail = self._outgoing.mail(dispatch)
+        request = {"Destination": {"ToAddresses": [mail.to]}, "Content": {"Raw": {"Data": b64encode(mail.data).decode()}}}
+        if self._set:
+            request["ConfigurationSetName"] = self._set
+        if tag := tag_of(self._outgoing.about(dispatch.effect)):
+            request["EmailTags"] = [{"Name": TAG, "Value": tag}]
+        return msgspec.json.encode(request)
+
+    def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
+        answer, status = _read(body), response.status
+        if 200 <= status < 300:
+            return Result(state=DELIVERED, data={"message_id": answer.message_id})
+        kind = (response.headers.get("x-amzn-ErrorType") or answer.type).partition(":")[0].rpartition("#")[2]
+        text = answer.text or answer.text_too
+        reason = f"{status} {kind} {text or response.reason or ''}"
+        wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
+        if kind in _BUSY or status == 429:
+            wait_ms = max(wait_ms, DAILY_RETRY_MS) if "daily" in text.lower() or kind == "LimitExceededException" else wait_ms
+            return self.failed("busy", reason, retry_after_ms=wait_ms, counts=False)
+        if status == 503:
+            return self.failed("busy", reason, retry_after_ms=wait_ms)
+        if "not verified" in text:
+            return self._unverified(dispatch, reason)
+        if status in {401, 403} or kind in _PAUSED:
+            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
+        if status >= 500:
+            return self.failed("answer", reason)
+        return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, status=status, type=clean(kind))
+
+    def _unverified(self, dispatch: Dispatch, reason: str) -> Result:
+        """An address that SES does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
+        email = dispatch.message
+        assert isinstance(email, Email)
+        if self._outgoing.is_default(email.sender):
+            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
+        return self.failed("sender", reason, blames=MESSAGE)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    @classmethod
+    async def receive(cls, settings: SesSettings, inbound: Inbound, house: House) -> Reception:
+        """What SES says over SNS: bounces, complaints, deliveries, opens, clicks; a subscription is confirmed."""
+        if not settings.topics:
+            raise Unsigned("the email block names no topics, so nobody can be believed")
+        envelope = await cls.sns.open(inbound.body, settings.topics, house.clock(), settings.callback_age_s_max * 1_000)
+        if envelope.type == CONFIRMATION:
+            await cls.sns.confirm(envelope)
+        if envelope.type != NOTIFICATION:
+            return Reception()
+        return Reception(heard=heard_of_ses(envelope.message, envelope.message_id))
+
+
+def _read(body: bytes) -> _Answer:
+    try:
+        return msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError:
+        return _Answer()
