@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.codec import encode
-from engine.core.contact import FORMAT, Contact, Purchase, Task
+from engine.core.contact import FORMAT, Contact, Order, Purchase, Task, Transaction
 from engine.core.index import entries
 from engine.core.records import Erase, Update
 
@@ -57,6 +57,8 @@ async def test_a_contact_is_shown_with_its_record(gateway):
     contact = Contact(
         FORMAT, "ann/é", fields={"ltv": 5}, tags=["lead"], consent={"email": "subscribed"}, purchases=purchases, tasks=[Task("t1", 1, "m", 1, "call", 7, 8)]
     )
+    contact.orders["o1"] = Order("open", product="course", subscription="sub_1", at=9)
+    contact.transactions["in_1"] = Transaction("collections", invoice="in_1", amount=20, at=9, by="e" * 32, since=9)
     gateway.commit("ann/é", contacts={"ann/é": encode(contact)})
     answer = await gateway.call("GET", "/v1/contacts/ann%2F%C3%A9", scope="read")
     assert answer.status == 200
@@ -67,6 +69,8 @@ async def test_a_contact_is_shown_with_its_record(gateway):
         "consent": {"email": "subscribed"},
         "purchases": {"course": {"quantity": 2, "total": 198, "last_ms": 5}},
         "memberships": {},
+        "orders": {"o1": {"status": "open", "product": "course", "subscription": "sub_1", "at_ms": 9}},
+        "transactions": {"in_1": {"status": "collections", "invoice": "in_1", "amount": 20, "recharging": True, "at_ms": 9}},
         "tasks": [{"id": "t1", "map": "m", "element": "call", "assigned_ms": 7, "due_ms": 8}],
         "enrollments": [],
     }
