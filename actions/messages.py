@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.core.fulfillment import Export
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes with an email. `kind` is its media type, `name` a file name in ASCII without quotes."""
+
+    name: str
+    kind: str
+    content: bytes
+
 
 class Email(msgspec.Struct, kw_only=True):
     """One email. `html` or `text` may be empty, not both. `sender` and `to` may be `Name <address>`."""
@@ -16,6 +26,7 @@ class Email(msgspec.Struct, kw_only=True):
     reply_to: str = ""
     headers: dict[str, str] = {}
     promotional: bool = False  # then the provider adds List-Unsubscribe
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Sms(msgspec.Struct, kw_only=True):
@@ -85,4 +96,30 @@ class Recharge(msgspec.Struct, kw_only=True):
     transactions: list[Charge]
 
 
-Message = Email | Sms | Request | Access | Membership | Cancellation | Recharge
+class Postcard(msgspec.Struct, kw_only=True):
+    """One postcard. `to` is an address (see actions/postal.py); `front` and `back` are HTML, an https URL of artwork, or the id of a template
+    that the printer keeps; `size` is 4x6, 6x9 or 6x11 inches."""
+
+    to: dict[str, str]
+    front: str
+    back: str
+    size: str = "4x6"
+
+
+class AudienceChange(msgspec.Struct, kw_only=True):
+    """One person to be added to or removed from an audience. `keys` are what they are matched by, normalised and hashed (see actions/audience.py)."""
+
+    audience: str
+    action: str
+    keys: dict[str, str]
+
+
+class ListJob(msgspec.Struct, kw_only=True):
+    """What the engine itself does about a fulfillment list: `do` is gather or empty."""
+
+    do: str
+    export: Export
+    columns: list[str] = []
+
+
+Message = Email | Sms | Request | Access | Membership | Cancellation | Recharge | Postcard | AudienceChange | ListJob

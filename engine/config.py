@@ -98,6 +98,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     effect_life_ms: int = 3 * 24 * 3_600_000  # then a deferred effect is dead
     breaker_failures: int = 5
     breaker_open_ms: int = 10_000
+    throttle_hold_ms: int = 10_000  # a destination that was slowed down is not slowed again, or let go faster, within
     destinations_max: int = 1_000  # whose breakers a pool remembers, and names when it claims
     decisions_remembered_max: int = 20_000  # per channel whose older decisions must not come after newer ones (about 400 bytes each)
     credentials_retry_ms: int = 30_000  # a channel whose credentials were refused is tried again after
@@ -108,6 +109,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     claim_visits_max: int = 256  # queues that one claim looks at in one partition
     sweep_max: int = 200  # expired claims, and due deferred effects, that one claim moves in one partition
     dead_letters_max: int = 10_000  # listed per partition, dead and unknown each; the oldest is dropped
+
+    # fulfillment lists
+    attachment_bytes_max: int = 2 * 1024 * 1024 - 1  # of a list's CSV; a larger one is mailed as a link
+    export_life_ms: int = 7 * 24 * 3_600_000  # so long do exports live, and the links to them
+    export_page_rows: int = 1_000  # rows of an export that are in memory at a time, beside the ids of one partition
+    export_columns_max: int = 500  # columns that a list gets by itself, from the fields of its contacts
 
     # storage
     entry_records_max: int = 500  # records of one log entry
@@ -127,6 +134,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keys_cached_ms: int = 2_000  # so long may a revoked key live
     bad_keys_per_minute_max: int = 30  # per address
     idempotency_ms: int = 24 * 3_600_000
+    sighting_wait_ms: int = 300  # how long a click may wait for the log before it is sent on all the same
+    sighting_life_ms: int = 60_000  # so long is an open or a click tried that the log did not take
+    sightings_waiting_max: int = 2_000
     simulation_bytes_max: int = 1024 * 1024  # of a script over HTTP
     simulation_ms_max: int = 15_000
     simulation_memory_bytes_max: int = 2 * 1024**3
@@ -158,6 +168,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "batch_records_max must be at most 2000": 1 <= self.batch_records_max <= 2_000,
             "memory_watermark must be between 0 and 1": 0 < self.memory_watermark < 1,
             "effect_bytes_max must be at most contact_bytes_max": self.effect_bytes_max <= self.contact_bytes_max,
+            "export_life_ms must be at least twice effect_life_ms, or a mail could outlive what it was made of": self.export_life_ms >= 2 * self.effect_life_ms,
+            "export_page_rows must be 1 to 1900": 1 <= self.export_page_rows <= 1_900,
             "retry_ms_min must be at most retry_ms_max": self.retry_ms_min <= self.retry_ms_max,
             "idle_ms_min must be at most idle_ms_max": self.idle_ms_min <= self.idle_ms_max,
             "entry_records_max must be at most batch_records_max, or no entry would fit a batch": 1 <= self.entry_records_max <= self.batch_records_max,

@@ -1,7 +1,7 @@
 """Webhooks: any URL that a map names, signed as Standard Webhooks 1.0, each destination host for itself.
 
 URLs come from maps and merge fields, so they are strangers' input: only http and https, only public addresses unless `allow_private`,
-no redirects, a bounded answer. `webhook-id` is the effect's id at every attempt, so a receiver can tell a repetition.
+no redirects, a bounded answer (signed_call.py).
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
-
-from actions.http_client import bounded_body, is_forbidden, is_public, make_session, retry_after_ms, stage_of
+from actions.http_client import is_public, make_session
 from actions.messages import Request
 from actions.providers import provider
-from actions.providers.provider import DELIVERED, DEST, MESSAGE, Dispatch, House, Provider, Report, Result, each, rejected
-from actions.signing import webhook_headers, webhook_key
+from actions.providers.provider import Dispatch, House, Provider, Report, Result, each, rejected
+from actions.signed_call import SignedCalls
+from actions.signing import webhook_key
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"})
-AGAIN = frozenset({408, 425, 429})
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _VALUE_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
@@ -46,8 +43,8 @@ class Webhook(Provider):
     def __init__(self, settings: WebhookSettings, house: House) -> None:
         self._key = webhook_key(settings.secret)
         self._public_only = not settings.allow_private
-        self._clock = house.clock
         self._session = make_session(house.config.send_timeout_ms, house.config.in_flight_per_host_max, public_only=self._public_only)
+        self._calls = SignedCalls(type(self), self._session, house.clock)
 
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
         await each(dispatches, self._call, report)
@@ -57,18 +54,7 @@ class Webhook(Provider):
         assert isinstance(request, Request)
         if refusal := self._refusal(request):
             return rejected(refusal)
-        body = request.body.encode(errors="replace")
-        headers = {**_content_type(request), **request.headers, **webhook_headers(self._key, dispatch.effect.id, self._clock() // 1_000, body)}
-        try:
-            url = URL(request.url)
-            async with self._session.request(request.method, url, data=body or None, headers=headers, allow_redirects=False) as response:
-                return await self._verdict(response)
-        except (ValueError, aiohttp.InvalidURL) as error:
-            return rejected(f"not a URL that can be called: {error}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if is_forbidden(error):
-                return rejected(f"{urlsplit(request.url).hostname} is not a public address")
-            return self.failed(stage_of(error), f"{type(error).__name__}: {error}", blames=DEST)
+        return await self._calls.call(request, self._key, dispatch.effect.id)
 
     def _refusal(self, request: Request) -> str:
         """Why this request is not made at all; empty where it may be."""
@@ -90,26 +76,8 @@ class Webhook(Provider):
                 return f"header {name[:60]!r} can't be set by a map"
         return ""
 
-    async def _verdict(self, response: aiohttp.ClientResponse) -> Result:
-        body = await bounded_body(response)
-        status = response.status
-        if 200 <= status < 300:
-            return Result(state=DELIVERED, data={"status": status})
-        reason = f"{status} {response.reason or ''}: {body[:200].decode('utf-8', 'replace')}"
-        if status in AGAIN or status >= 500:
-            wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
-            return self.failed("status", reason, blames=DEST if status != 408 else MESSAGE, retry_after_ms=wait_ms)
-        return rejected(f"redirects are not followed: {reason}" if 300 <= status < 400 else reason, status=status)
-
     async def close(self) -> None:
         await self._session.close()
-
-
-def _content_type(request: Request) -> dict[str, str]:
-    """JSON unless the map says otherwise: what nearly every receiver of webhooks wants."""
-    if not request.body or any(name.lower() == "content-type" for name in request.headers):
-        return {}
-    return {"Content-Type": "application/json"}
 
 
 def _is_address(host: str) -> bool:
