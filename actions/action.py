@@ -93,7 +93,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         detail = {"template": effect.params["template"]} if "template" in effect.params else {}
         if effect.consent and effect.lane == TRANSACTIONAL:
             detail["transactional"] = True
-        detail.update({_SHOWN_AS.get(name, name): value for name, value in rendered.items() if value not in ("", {}) and name != "promotional"})
+        detail.update({_SHOWN_AS.get(name, name): value for name, value in rendered.items() if value not in ("", {}, ()) and name != "promotional"})
         return detail
 
 

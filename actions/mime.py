@@ -16,7 +16,7 @@ from time import gmtime
 
 import msgspec
 
-from actions.messages import Email
+from actions.messages import Attachment, Email
 from engine.core.errors import WayfareError
 
 HEADER_CHARS_MAX = 2_000
@@ -27,6 +27,8 @@ ABOUT_HEADER = "X-Wayfare-About"  # carries the effect's token, for what comes b
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PLAIN = bytes({9, 10, 13, *range(32, 127)})  # deleting these and looking for a rest takes a fifth of the time of a search
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\x9f\ud800-\udfff]{1,64}@[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\x9f\ud800-\udfff]+")
+_FILE_NAME = re.compile(r"[A-Za-z0-9._-]{1,150}")
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+(?:; charset=[a-z0-9-]+)?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,75}")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _RESERVED = frozenset(
@@ -83,7 +85,21 @@ def build(email: Email, effect: str, decided_ms: int, unsubscribe_url: str = "",
     else:
         part_head, body = _part("html", email.html) if email.html else _part("plain", email.text)
         data = (head + part_head).encode() + body
+    if email.attachments:
+        data = _mixed(head.encode(), data, email.attachments, f"=m_{effect}")
     return Mail(sender.address, to.address, data, sender.utf8 or to.utf8)
+
+
+def _mixed(head: bytes, data: bytes, attachments: tuple[Attachment, ...], bound: str) -> bytes:
+    """A message that begins with `head`, with files behind what it says."""
+    parts = [head, f'Content-Type: multipart/mixed; boundary="{bound}"\r\n\r\n--{bound}\r\n'.encode(), data[len(head) :]]
+    for file in attachments:
+        if not _FILE_NAME.fullmatch(file.name) or not _MEDIA_TYPE.fullmatch(file.kind):
+            raise MimeFault(f"an attachment can't be called {_shown(file.name)}, or be {_shown(file.kind)}")
+        parts.append(f'\r\n--{bound}\r\nContent-Type: {file.kind}\r\nContent-Disposition: attachment; filename="{file.name}"\r\n'.encode())
+        parts.append(b"Content-Transfer-Encoding: base64\r\n\r\n" + encodebytes(file.content).replace(b"\n", b"\r\n"))
+    parts.append(f"\r\n--{bound}--\r\n".encode())
+    return b"".join(parts)
 
 
 def mailbox(text: str) -> _Mailbox:

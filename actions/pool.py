@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from actions.door import turned_back
 from actions.gate import WHOLE, Gate
 from actions.limits import Limits, Tokens
 from actions.messages import Message
@@ -23,6 +24,7 @@ from actions.settling import dead, settle_of
 from engine.config import Config
 from engine.core.effects import Effect
 from engine.core.errors import Unavailable, WayfareError
+from engine.core.partitioning import ENTITY
 from engine.ports import Budget, Claim, Outbox
 
 PROBE_CLAIMS = 16  # claimed without tokens in hand, when no backlog is known
@@ -33,7 +35,10 @@ log = structlog.get_logger(__name__)
 
 
 class Pool:
-    """One channel over the ports, with any provider. `workspace_of` compiles a snapshot (None: it is gone); `clock` is epoch milliseconds."""
+    """One channel over the ports, with any provider. `workspace_of` compiles a snapshot (None: it is gone); `clock` is epoch milliseconds.
+
+    `compose` makes the messages of entities' effects, such as a fulfillment list's, for which storage must be read.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Pool:
         limits: Limits,
         owner: str,
         render: Callable[[Effect, Any], Message],
+        compose: Callable[[Effect, Any], Awaitable[Message]] | None = None,
         partitions: Sequence[int] = (),
         observe: Callable[[PoolBatch], None] | None = None,
     ) -> None:
@@ -59,6 +65,7 @@ class Pool:
         self._clock = clock
         self._owner = owner
         self._render = render
+        self._compose = compose
         self._partitions = list(partitions) or list(range(config.partitions))
         self._backlog = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +76,8 @@ class Pool:
 
     def use(self, provider: Provider | None, limits: Limits) -> None:
         """Go on with another provider and other limits (None: claim nothing). What is under way ends with the old ones."""
+        if provider is not None:
+            provider.start()
         self.provider = provider
         self.limits = limits
         self._settler.provider = provider.name if provider else ""
@@ -163,17 +172,20 @@ class Pool:
         provider, once, wire = self.provider, self.limits.once, self._wire
         try:
             workspaces = {number: await self._workspace(number) for number in {claim.effect.snapshot for claim in claims}}
+            composed = {claim.effect.id: await self._composed(claim.effect, workspaces) for claim in claims if claim.effect.contact[:1] == ENTITY}
         except Unavailable:
             provider = None
         if provider is None:
             await self._give_back(claims)
             return
-        dispatches = self._rendered(claims, workspaces)
+        dispatches = self._rendered(claims, workspaces, composed)
         async with wire:
             await self._hand_over(provider, dispatches, once=once)
 
     async def _hand_over(self, provider: Provider, dispatches: list[tuple[Claim, Dispatch]], *, once: bool) -> None:
-        """Mark and send at once."""
+        """Mark and send at once, but for what may not go now."""
+        if self.limits.suppressed or self.limits.quiet is not None:
+            dispatches = self._let_through(dispatches)
         asked_ms = self._clock()
         going = await self._marked([claim for claim, _ in dispatches], once=once)
         sent_ms = self._clock()
@@ -195,6 +207,17 @@ class Pool:
         """Whether an earlier attempt may have been accepted under a key that the provider may no longer remember."""
         age_ms = now_ms - (claim.first_ms or claim.effect.decided_ms)
         return claim.attempt > 1 and 0 < provider.key_life_ms < age_ms + self._config.send_timeout_ms
+
+    def _let_through(self, dispatches: list[tuple[Claim, Dispatch]]) -> list[tuple[Claim, Dispatch]]:
+        """Those that limits.yaml, as it is now, lets go; the others are settled."""
+        now_ms, going = self._clock(), []
+        for claim, dispatch in dispatches:
+            settle = turned_back(claim, dispatch, self.limits, now_ms)
+            if settle is None:
+                going.append((claim, dispatch))
+            else:
+                self._settler.add(settle)
+        return going
 
     async def _send(self, provider: Provider, batch: list[Dispatch], report: Report, *, late: bool) -> Result:
         """Hand over; the result for those that the provider did not report. `late`: so much time passed that nothing may be sent."""
@@ -218,7 +241,23 @@ class Pool:
             log.exception("a snapshot cannot be compiled", channel=self.channel, snapshot=number)
             return error
 
-    def _rendered(self, claims: list[Claim], workspaces: Mapping[int, Any]) -> list[tuple[Claim, Dispatch]]:
+    async def _composed(self, effect: Effect, workspaces: Mapping[int, Any]) -> Message | Exception:
+        """The message of an entity's effect, or the fault that it cannot be made for. Raises Unavailable."""
+        workspace = workspaces[effect.snapshot]
+        if self._compose is None or isinstance(workspace, Exception):
+            return WayfareError("nobody here writes the messages of entities") if self._compose is None else workspace
+        try:
+            return await self._compose(effect, workspace)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if not isinstance(error, WayfareError):
+                log.exception("a message could not be composed", channel=self.channel, effect=effect.id, action=effect.kind)
+            return error
+
+    def _rendered(
+        self, claims: list[Claim], workspaces: Mapping[int, Any], composed: Mapping[str, Message | Exception]
+    ) -> list[tuple[Claim, Dispatch]]:
         """Each claim with its message; what can't be rendered is dead, with its reason."""
         dispatches = []
         for claim in claims:
@@ -226,7 +265,10 @@ class Pool:
             try:
                 if isinstance(workspace, Exception):
                     raise workspace
-                dispatches.append((claim, Dispatch(effect, self._render(effect, workspace), claim.attempt)))
+                message = composed.get(effect.id) or self._render(effect, workspace)
+                if isinstance(message, Exception):
+                    raise message
+                dispatches.append((claim, Dispatch(effect, message, claim.attempt)))
             except WayfareError as fault:
                 self._settler.add(dead(claim, clean(f"can't be rendered: {fault}")))
             except Exception as error:
@@ -268,7 +310,11 @@ class Pool:
         now_ms = self._clock()
         what, whose = self._gate.heard(claim.effect.dest, result, now_ms)
         if what == "paused":
-            log.error("the channel is paused: its provider refuses us", channel=self.channel, reason=result.reason, retry_ms=self._config.credentials_retry_ms)
+            place, wait_ms = self.channel if whose == WHOLE else f"{self.channel}:{whose}", self._config.credentials_retry_ms
+            log.error("paused: the provider refuses us", channel=self.channel, destination=place, reason=result.reason, retry_ms=wait_ms)
+        elif what == "slowed":
+            pace = round(self._gate.throttles.pace(whose, now_ms), 2)
+            log.warning("slowing down, as asked", destination=f"{self.channel}:{whose}", per_s=pace, reason=result.reason)
         elif what:
             log.warning("breaker", state=what, destination=self.channel if whose == WHOLE else f"{self.channel}:{whose}", reason=result.reason)
         self._settler.add(settle_of(claim, result, now_ms, self._config, once=once), sent_ms)

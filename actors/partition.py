@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from operator import attrgetter
 
 from actors.dedupe import DedupeWindow, dedupe_key
+from actors.lists import Lists
 from actors.residency import Residency
 from actors.work import Work
 from engine.codec import decode_any, encode
@@ -20,6 +21,7 @@ from engine.core.contact import FORMAT, Contact, due_of
 from engine.core.effects import Changes, Post
 from engine.core.errors import Unavailable, UnreadableBatch, WayfareError
 from engine.core.guard import forbidden_by, marks
+from engine.core.partitioning import ENTITY
 from engine.core.records import Command, Erase, Event, Outcome, Posted, Record, Update, UseSnapshot
 from engine.core.routers import route
 from engine.core.step import is_blank, step
@@ -32,7 +34,6 @@ log = logger("shard")
 REPEATABLE: frozenset[type] = frozenset((Event, Update, Command, Erase, Outcome))  # what senders may repeat; the rest is numbered by its source
 DEATHS_MAX = 2  # owners that may die at one record before the partition is stepped one by one
 _contact_of = attrgetter("contact")
-ENTITY = "\x00"  # before an entity's key among the checkpoints; no contact id may hold it
 
 
 class StepFailedError(WayfareError):
@@ -64,6 +65,7 @@ class Partition:
         self.marks = dict(state.marks)
         self.dedupe = DedupeWindow(config, state.dedupe)
         self.residency = Residency(config.resident_bytes_max // owned)
+        self._lists = Lists(number, config.partitions, self.residency)
         self._workspace_of = workspace_of
         self.workspace = workspace_of(state.snapshot)
         self._suspects: dict[int | str, str] = {}  # failed once: key → reason
@@ -90,8 +92,23 @@ class Partition:
                 ids.update(map(_home, batch.records))
             else:  # the loop is C's: 0.07 µs less for a record
                 ids.update(map(_contact_of, batch.records))
+            if batch.holds(UseSnapshot):
+                ids |= self._lists_of(batch.records)
         ids.discard("")
         return self.residency.missing(ids)
+
+    def _lists_of(self, records: Iterable[Record]) -> set[str]:
+        """The fulfillment lists that a change of the workspace concerns. A snapshot that can't be used is met again by the step."""
+        workspaces = [self.workspace]
+        for record in records:
+            if isinstance(record, UseSnapshot):
+                try:
+                    workspaces.append(self._workspace_of(record.number))
+                except Unavailable:
+                    raise
+                except WayfareError:
+                    continue
+        return self._lists.keys(*workspaces)
 
     def step(self, work: Work, full: Set[str] = frozenset()) -> Commit:
         """Step everything in order: records, released contacts, due timers, contacts whose dates are to be armed.
@@ -135,6 +152,7 @@ class Partition:
     def _begin(self) -> None:
         self._touched: dict[str, Contact] = {}
         self._entities: dict[str, int] = {}
+        self._lists.begin()
         self._new_marks: dict[int, int] = {}
         self._changes = Changes()
         self._stepping = self.workspace
@@ -218,19 +236,23 @@ class Partition:
 
     def _apply(self, record: Record, offset: int, now: int, full: Set[str]) -> None:
         kind = record.__class__
-        if (kind is UseSnapshot or kind is Posted) and not self._addressed(record):
+        if (kind is UseSnapshot or kind is Posted) and not self._addressed(record, now):
             return
         contact = self._touched.get(record.contact) or self._take(record.contact, offset, only_known=kind is Erase or offset == 0)
         if contact is not None:
             step(contact, record, now, self._stepping, self._changes, full)
             if self._weighed and record.contact in self._weighed:
                 self._check_size(contact)
+        elif kind is Outcome and record.contact[:1] == ENTITY:
+            self._lists.hear(record, now, self._stepping, self._changes)  # type: ignore[arg-type]  # mypy does not narrow by `kind`
 
-    def _addressed(self, record: Record) -> bool:
+    def _addressed(self, record: Record, now: int) -> bool:
         """Whether a contact must be stepped by what the engine sent itself; what is for the partition is done here."""
         if isinstance(record, UseSnapshot):
             before = self._stepping.date_rules
-            self._stepping = self._workspace_of(record.number)
+            after = self._workspace_of(record.number)
+            self._lists.publish(self._stepping, after, now, self._changes)
+            self._stepping = after
             if self._stepping.date_rules.keys() != before.keys():
                 self._stepped_scan = (record.number, 0)
         elif isinstance(record, Posted) and self._first_time(record):
@@ -248,6 +270,8 @@ class Partition:
         return True
 
     def _take(self, contact_id: str, offset: int, *, only_known: bool) -> Contact | None:
+        if contact_id[:1] == ENTITY:
+            return None
         contact = self.residency.get(contact_id)
         if contact is None:
             if only_known:
@@ -259,6 +283,10 @@ class Partition:
         return contact
 
     def _fire(self, contact_id: str, now: int, full: Set[str]) -> None:
+        if contact_id[:1] == ENTITY:
+            with _blamed(contact_id, None):
+                self._lists.fire(contact_id, now, self._stepping, self._changes)
+            return
         contact = self._touched.get(contact_id) or self.residency.get(contact_id)
         if contact is None:
             return
@@ -305,6 +333,7 @@ class Partition:
         self._checkpoint(commit, set(work.due))
         for key, turns in self._entities.items():
             commit.contacts[key] = encode(turns)
+        self._lists.write(commit)
         return commit
 
     def _check_size(self, contact: Contact) -> None:

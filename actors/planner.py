@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from actors.partition import ENTITY, Partition
+from actors.partition import Partition
 from actors.work import Work
 from engine.config import Config
+from engine.core.partitioning import ENTITY
 from engine.ports import CommitStore, Lease, LogBatch
 
 FULL_REFRESH_S = 0.05  # how often the outbox's depth is asked for, while it matters

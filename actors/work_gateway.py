@@ -35,6 +35,7 @@ async def _serve(duty: Duty, stop: threading.Event, metrics: Metrics) -> None:
             outbox=store.outbox,
             workspaces=store.workspaces,
             directory=store.directory,
+            lists=store.lists,
             registry=load_registry(),
             clock=epoch_ms,
             signing_secret=await signing_secret(store.directory, duty.config),

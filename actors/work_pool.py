@@ -12,6 +12,8 @@ import structlog
 
 from actions.feedback import Hearing
 from actions.limits import Limits, read_limits
+from actions.list_jobs import ListKeeper
+from actions.list_mail import ListMail
 from actions.pool import Pool
 from actions.providers.provider import House, Provider
 from actions.providers.registry import load_providers, make_provider
@@ -22,6 +24,7 @@ from actors.pool_measures import PoolMeasures
 from actors.presence import present
 from engine.config import Config
 from engine.core.errors import InvalidConfig, Unavailable
+from engine.core.fulfillment import CHANNEL
 from engine.core.workspace import Workspace, compile_workspace
 from engine.ports import Workspaces
 from engine.storage.redis_store import AsyncRedisStore
@@ -86,6 +89,7 @@ class Channels:
         self._number = 0
         self._blocks: dict[str, Any] = {}
         self._retired: list[Provider] = []
+        self._mail = ListMail(store.lists, house)
         self._pools = {
             channel: Pool(
                 channel,
@@ -98,10 +102,12 @@ class Channels:
                 limits=Limits(channel),
                 owner=duty.name,
                 render=render,
+                compose=self._mail.compose,
                 observe=measures.observe,
             )
-            for channel in sorted({channel for channel, _ in load_providers()})
+            for channel in sorted({channel for channel, _ in load_providers()} | {CHANNEL})
         }
+        self._pools[CHANNEL].use(ListKeeper(store.lists, duty.config), Limits(CHANNEL, once=False))
 
     async def run(self, stop: threading.Event) -> None:
         """Run every pool until `stop`, with what the newest snapshot says."""
@@ -134,13 +140,14 @@ class Channels:
         if workspace is not None:
             self._number = number
             for channel, pool in self._pools.items():
-                self._take_up(channel, pool, workspace)
+                if channel != CHANNEL:  # the engine's own, whatever a workspace says
+                    self._take_up(channel, pool, workspace)
 
     def _take_up(self, channel: str, pool: Pool, workspace: Workspace) -> None:
         """Another provider and other limits for a channel, where the snapshot has them. A provider that cannot be made is left as it was."""
         block: Mapping[str, Any] | None = workspace.providers.get(channel)
         try:
-            limits = read_limits(workspace.limits, channel)
+            limits = read_limits(workspace.limits, channel, workspace.send_limits)
             if block == self._blocks.get(channel) and (pool.provider or block is None):
                 provider = pool.provider
             else:

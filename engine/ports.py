@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.core.effects import Effect, Post, Row
+from engine.core.fulfillment import Export
 from engine.core.records import Record
 
 
@@ -257,6 +258,23 @@ class Budget(Protocol):
 
     async def grant_day(self, limit: str, most: int, want: int, day: str) -> int:
         """Granted out of a calendar day's allowance."""
+
+
+class Lists(Protocol):
+    """Exports of fulfillment lists: what stood on a list when it was to be sent. They don't change and expire; only an erasure reaches
+    into them."""
+
+    async def freeze(self, export: Export, life_ms: int) -> int:
+        """Copy the rows of all partitions, once: asked again, the same export stands. How many rows. WayfareError where a newer one stands."""
+
+    async def contacts(self, export: Export, partition: int) -> list[str] | None:
+        """The contacts of an export in one partition, sorted; None where it is gone."""
+
+    async def rows(self, export: Export, partition: int, contacts: Sequence[str]) -> list[bytes | None]:
+        """Their rows; None for those who were erased meanwhile."""
+
+    async def take_off(self, export: Export, partition: int, contacts: Sequence[str]) -> int:
+        """Take off the list those contacts whose rows are still the export's; how many. WayfareError where the export is gone."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "not-found": (404, "There is nothing here", "Look at /docs for the routes."),
     "method-not-allowed": (405, "This route has other methods", "The `Allow` header lists them."),
     "conflict": (409, "Somebody else was faster", "Read the current state and try again."),
+    "gone": (410, "This is no longer here", "`detail` says what to do instead."),
     "too-large": (413, "Too large", "Send smaller pieces; the limits stand in /openapi.json."),
     "unsupported-type": (415, "This type of content is not understood", "Send `application/json` or `application/x-ndjson`, plain or as gzip or zstd."),
     "invalid": (422, "The content is not valid", "Look at `rejected` or `problems`: each entry names its place and what is wrong."),

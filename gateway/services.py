@@ -11,12 +11,13 @@ from actions.feedback import Hearing
 from engine.config import Config
 from engine.core.action_kind import Registry
 from engine.metrics import Metrics
-from engine.ports import Directory, Intake, Outbox, Workspaces
+from engine.ports import Directory, Intake, Lists, Outbox, Workspaces
 from gateway.admission import Admission
 from gateway.auth import Keys
 from gateway.bodies import Bodies
 from gateway.idempotency import Idempotency
 from gateway.published import Published
+from gateway.sightings import Sightings
 
 
 class Services:
@@ -30,6 +31,7 @@ class Services:
         outbox: Outbox,
         workspaces: Workspaces,
         directory: Directory,
+        lists: Lists,
         registry: Registry,
         clock: Callable[[], int],
         signing_secret: str,
@@ -37,7 +39,7 @@ class Services:
         name: str = "gateway",
     ) -> None:
         self.config, self.clock, self.registry, self.signing_secret, self.name = config, clock, registry, signing_secret, name
-        self.intake, self.outbox, self.workspaces, self.directory = intake, outbox, workspaces, directory
+        self.intake, self.outbox, self.workspaces, self.directory, self.lists = intake, outbox, workspaces, directory, lists
         self.metrics = metrics or Metrics()
         self.admission = Admission(intake, config)
         self.bodies = Bodies(config)
@@ -45,6 +47,7 @@ class Services:
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
         self.hearing = Hearing(intake, directory, config.partitions, signing_secret)
+        self.sightings = Sightings(self.admission, config, self.metrics)
         self.simulating = asyncio.Lock()
         self._accepted: dict[str, Counter] = {}
 

@@ -9,11 +9,9 @@ from engine.core.documents import suggest
 from engine.core.errors import Problem
 from engine.core.names import name_fault, shown
 from engine.core.reading import Place
-from engine.core.times import parse_clock
 
 SECTIONS = ("maps", "sequences", "templates", "products", "team", "routers", "fulfillment", "limits", "providers")
 _TABLES = ("templates", "products", "team", "routers", "fulfillment", "limits", "providers")
-EVERY = ("daily", "weekdays", "weekly", "monthly")
 Things = dict[str, Mapping[str, Any]]
 
 
@@ -39,7 +37,7 @@ def names_of(documents: Mapping[str, Any], problems: list[Problem]) -> Things | 
 
 
 def check_catalog(things: Things, problems: list[Problem]) -> None:
-    """Check names and routers; what the actions need of the rest they check themselves."""
+    """Check names and routers; lists are read by fulfillment.py, and what the actions need of the rest they check themselves."""
     for section in ("products", "team", "routers", "fulfillment"):
         table = Place(things[section], problems, path=section)
         for name in things[section]:
@@ -71,15 +69,6 @@ def _check_roles(place: Place) -> None:
 _READERS: dict[str, tuple[str, Mapping[str, Callable[[Place], Any]]]] = {
     "products": ("a product", {"name": lambda at: at.text("`name`"), "price": lambda at: at.number("`price`")}),
     "team": ("a team member", {"name": lambda at: at.text("`name`"), "email": lambda at: at.text("`email`"), "phone": lambda at: None, "roles": _check_roles}),
-    "fulfillment": (
-        "a fulfillment list",
-        {
-            "to": lambda at: at.text("`to`"),
-            "every": lambda at: at.one_of(EVERY, "`every`"),
-            "at": lambda at: at.taken(parse_clock),
-            "empty_after": lambda at: at.flag("`empty_after`"),
-        },
-    ),
 }
 
 

@@ -7,6 +7,7 @@ contact: what cannot be read is None.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
@@ -63,6 +64,18 @@ def next_time(now_ms: int, minutes: int, days: Collection[int], local: tzinfo) -
         if days and day.weekday() not in days:
             continue
         found = _clock(day, minutes, local)
+        if found > now_ms:
+            return found
+    return now_ms + 1
+
+
+def next_monthly(now_ms: int, day: int, minutes: int, local: tzinfo) -> int:
+    """The next instant, strictly later than now, at `minutes` past midnight on this day of a month; on its last day where it is shorter."""
+    today = datetime.fromtimestamp(now_ms / 1000, local).date()
+    for ahead in range(-1, 3):
+        years, month = divmod(today.month - 1 + ahead, 12)
+        year = today.year + years
+        found = _clock(date(year, month + 1, min(day, monthrange(year, month + 1)[1])), minutes, local)
         if found > now_ms:
             return found
     return now_ms + 1

@@ -40,6 +40,7 @@ class Workspace:
         self.products, self.team = documents.get("products") or {}, documents.get("team") or {}
         self.routers, self.fulfillment = documents.get("routers") or {}, documents.get("fulfillment") or {}
         self.limits, self.providers = documents.get("limits") or {}, documents.get("providers") or {}
+        self.send_limits = limits
         self.timezone, self.zone = limits.timezone, limits.zone
         self.default_consent, self.caps = limits.default_consent, limits.caps
         self.quiet_hours, self.suppressed = limits.quiet_hours, limits.suppressed

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.core.effects import Effect, outcome_data
+from engine.core.partitioning import ENTITY
 from engine.core.records import Outcome
 from engine.ports import Settle
 
@@ -22,7 +23,7 @@ def entry_of(effect: Effect, reason: str, attempts: int, at_ms: int) -> dict[str
     """A line of a listing."""
     return {
         "effect": effect.id,
-        "contact": effect.contact,
+        "contact": effect.contact.removeprefix(ENTITY),
         "kind": effect.kind,
         "channel": effect.channel,
         "dest": effect.dest,

@@ -10,6 +10,7 @@ from engine.storage.memory_budget import MemoryBudget
 from engine.storage.memory_commit import MemoryCommits
 from engine.storage.memory_directory import MemoryDirectory
 from engine.storage.memory_leases import MemoryLeases
+from engine.storage.memory_lists import MemoryLists
 from engine.storage.memory_log import MemoryIntake, MemoryLog
 from engine.storage.memory_maps import MemoryWorkspaces
 from engine.storage.memory_outbox import MemoryOutbox
@@ -30,4 +31,5 @@ class MemoryStore:
         self.workspaces = MemoryWorkspaces(self.partitions, clock)
         self.snapshots = self.workspaces
         self.directory = MemoryDirectory(self.partitions, config, clock)
+        self.lists = MemoryLists(self.partitions, clock)
         self.control = self.directory.control()

@@ -14,6 +14,7 @@ from engine.storage.redis_commit import RedisCommits
 from engine.storage.redis_control import RedisControl
 from engine.storage.redis_directory import RedisDirectory
 from engine.storage.redis_leases import RedisLeases
+from engine.storage.redis_lists import RedisLists
 from engine.storage.redis_log import RedisIntake, RedisLog
 from engine.storage.redis_maps import RedisSnapshots, RedisWorkspaces
 from engine.storage.redis_outbox import RedisOutbox
@@ -47,7 +48,7 @@ class RedisStore:
 
 
 class AsyncRedisStore:
-    """What gateways and pools need: `intake`, `outbox`, `budget`, `workspaces`, `directory`."""
+    """What gateways and pools need: `intake`, `outbox`, `budget`, `workspaces`, `directory`, `lists`."""
 
     def __init__(self, client: AsyncRedisClient, config: Config) -> None:
         self._client = client
@@ -56,6 +57,7 @@ class AsyncRedisStore:
         self.budget = RedisBudget(client)
         self.workspaces = RedisWorkspaces(client, config)
         self.directory = RedisDirectory(client, config)
+        self.lists = RedisLists(client, config)
 
     @classmethod
     async def connect(cls, url: str, config: Config) -> AsyncRedisStore:

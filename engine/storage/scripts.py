@@ -47,6 +47,8 @@ SCRIPTS = {
     "giveback": _build(DRAINING, "partition", "effects", "giveback"),
     "resolve": _build(DRAINING, "partition", "effects", "resolve"),
     "depths": _build(DRAINING, "partition", "effects", "depths"),
+    "freeze": _build(DRAINING, "partition", "freeze"),
+    "take_off": _build(DRAINING, "partition", "take_off"),
     "beyond": _build(DRAINING, "beyond"),
     "grant": _build(DRAINING, "grant"),
     "grant_day": _build(DRAINING, "grant_day"),

@@ -1,60 +1,76 @@
-"""`GET /v1/fulfillment/{list}`: who is on a fulfillment list, as JSON or CSV."""
+"""Fulfillment lists: who is on one, as JSON or CSV; and the links to lists that were too large to be mailed."""
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import Any
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from actions.list_csv import columns_of, csv_lines, flat_row
+from actions.list_exports import ExportGone, export_csv, read_link
+from actions.list_mail import file_name
 from engine.codec import decode_any
+from engine.core.fulfillment import table_of
+from engine.core.local_time import iso
 from gateway.problems import Refusal
 from gateway.routing import Call, Route, json_answer
 
-# A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four are the full-width forms
+_GONE = "This link has expired. Ask for the list to be sent again, or fetch the list itself with a key."
 
 
 async def get_list(call: Call) -> web.Response:
     """The rows of a list; CSV with `Accept: text/csv` or `?format=csv`."""
     name = call.named("list")
-    rows = await call.services.directory.rows(f"fulfillment:{name}")
+    rows = await call.services.directory.rows(table_of(name))
     snapshot = await call.services.published.newest()
     if not rows and (snapshot is None or name not in (snapshot.documents.get("fulfillment") or {})):
         raise Refusal("not-found", "There is no such fulfillment list.")
-    entries = [{"contact": contact, **decode_any(row)} for contact, row in sorted(rows.items())]
     if call.query("format") == "csv" or "text/csv" in call.request.headers.get("Accept", ""):
-        disposition = {"Content-Disposition": 'attachment; filename="fulfillment.csv"'}
-        return web.Response(body=as_csv(entries).encode(), content_type="text/csv", charset="utf-8", headers=disposition)
-    return json_answer({"list": name, "contacts": entries})
+        flat = [flat_row(contact, row) for contact, row in sorted(rows.items())]
+        return web.Response(body=csv_lines(columns_of(flat), flat, head=True).encode(errors="replace"), headers=_file("fulfillment.csv"))
+    return json_answer({"list": name, "contacts": [{"contact": contact, **decode_any(row)} for contact, row in sorted(rows.items())]})
 
 
-def as_csv(entries: list[dict[str, Any]]) -> str:
-    """One line per contact, `contact` first and the other columns by name; nothing in it is a formula to a spreadsheet."""
-    flat = [_flat(entry) for entry in entries]
-    columns = ["contact", *sorted({column for entry in flat for column in entry} - {"contact"})]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow([_cell(column) for column in columns])
-    writer.writerows([_cell(entry.get(column)) for column in columns] for entry in flat)
-    return text.getvalue()
+async def get_export(call: Call) -> web.StreamResponse:
+    """What was on a list when it was sent, as CSV, a page at a time. The token in the path is the key."""
+    services = call.services
+    link = read_link(services.signing_secret, call.named("token"))
+    if link is None or link.export.list != call.named("list"):
+        raise Refusal("not-found", "This link is not valid. It may have been cut off: use the whole link of the message.")
+    if link.until_ms <= services.clock():
+        raise Refusal("gone", _GONE)
+    pieces = export_csv(services.lists, link.export, link.columns, services.config)
+    try:
+        first = await anext(pieces)
+        second = await anext(pieces, "")
+    except ExportGone:
+        raise Refusal("gone", _GONE) from None
+    response = web.StreamResponse(headers={**_file(file_name(link.export.list, iso(link.export.due_ms)[:10])), "Cache-Control": "private, no-store"})
+    await response.prepare(call.request)
+    await response.write((first + second).encode(errors="replace"))
+    await _copy(pieces, response)
+    return response
 
 
-def _flat(entry: dict[str, Any]) -> dict[str, Any]:
-    fields = entry.get("fields")
-    if not isinstance(fields, dict):
-        return entry
-    return {**fields, **{name: value for name, value in entry.items() if name != "fields"}}
+async def _copy(pieces: AsyncIterator[str], response: web.StreamResponse) -> None:
+    """Where the export goes away half way the connection is cut, so that nobody takes a part for the whole."""
+    async for piece in pieces:
+        await response.write(piece.encode(errors="replace"))
+    await response.write_eof()
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = str(value)
-    return f"'{text}" if not isinstance(value, int | float) and text.lstrip(" ").startswith(FORMULA_STARTS) else text
+def _file(name: str) -> dict[str, str]:
+    return {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
 
 
 ROUTES = [
-    Route(method="GET", path="/v1/fulfillment/{list}", handler=get_list, scope="read", summary="Who is on a fulfillment list; JSON or CSV.", query=("format",))
+    Route(method="GET", path="/v1/fulfillment/{list}", handler=get_list, scope="read", summary="Who is on a fulfillment list; JSON or CSV.", query=("format",)),
+    Route(
+        method="GET",
+        path="/v1/fulfillment/{list}/export/{token}",
+        handler=get_export,
+        scope=None,
+        summary="A list as it was sent, from the link of its mail.",
+        gives="text/csv",
+    ),
 ]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions.messages import Email
+from actions.messages import Attachment, Email
 from actions.mime import MimeFault, build
 
 AT_MS = 1_767_603_600_000
@@ -112,3 +112,21 @@ def test_long_lines_and_controls_are_encoded() -> None:
     assert (plain["Content-Transfer-Encoding"], html["Content-Transfer-Encoding"]) == ("quoted-printable", "base64")
     assert plain.get_content().replace("\r\n", "\n") == "x" * 5_000 + "\x00\n"
     assert html.get_content().startswith("<p>" + "\u05d0" * 3_000)
+
+
+@pytest.mark.parametrize("html", ["", "<p>See the file</p>"])
+def test_files_go_with_a_message(html):
+    files = (Attachment(name="kits-2026-03-27.csv", kind="text/csv; charset=utf-8", content="\ufeffcontact\r\nZoë\r\n".encode() * 100),)
+    read = parsed(Email(to="a@example.com", sender="b@example.com", subject="Hi", text="See the file", html=html, attachments=files))
+    assert read.get_content_type() == "multipart/mixed"
+    assert read.get_body(("plain",)).get_content().strip() == "See the file"
+    assert (read.get_body(("html",)) is not None) == bool(html)
+    (file,) = read.iter_attachments()
+    assert (file.get_filename(), file.get_content_type(), file.get_payload(decode=True)) == (files[0].name, "text/csv", files[0].content)
+
+
+@pytest.mark.parametrize("changed", [{"name": 'a"\r\nX-Evil: 1'}, {"name": "../up"}, {"name": ""}, {"kind": "text/csv\r\nX: 1"}])
+def test_a_file_cannot_bring_headers(changed):
+    file = Attachment(**{"name": "a.csv", "kind": "text/csv", "content": b"x", **changed})
+    with pytest.raises(MimeFault):
+        build(Email(to="a@example.com", sender="b@example.com", subject="Hi", text="x", attachments=(file,)), "e1", 0)

@@ -23,6 +23,8 @@ import msgspec
 from aiohttp import web
 
 from actions.limits import read_limits
+from actions.list_jobs import ListKeeper
+from actions.list_mail import ListMail
 from actions.pool import Pool
 from actions.providers.provider import House
 from actions.providers.registry import make_provider
@@ -32,6 +34,7 @@ from actors.awaited import epoch_ms
 from actors.shard import RETRY_S, Shard
 from engine.config import Config
 from engine.core.errors import Unavailable
+from engine.core.fulfillment import CHANNEL as LISTS
 from engine.ports import Outbox
 from engine.storage.redis_store import AsyncRedisStore, RedisStore
 from gateway.app import build_app
@@ -180,13 +183,16 @@ class Ring:
                 channel,
                 outbox or self.store.outbox,
                 self.store.budget,
-                make_provider(channel, workspace.providers[channel], house, os.environ),
+                ListKeeper(self.store.lists, self.config)
+                if channel == LISTS
+                else make_provider(channel, workspace.providers[channel], house, os.environ),
                 snapshots.compiled,
                 self.config,
                 epoch_ms,
                 limits=read_limits(workspace.limits, channel),
                 owner=f"pool-{next(self._numbers)}",
                 render=render,
+                compose=ListMail(self.store.lists, house).compose,
             )
             stop = asyncio.Event()
             self.pools[channel] = pool, stop, asyncio.create_task(pool.run(stop))
@@ -320,6 +326,7 @@ async def _gateway(ring: Ring) -> AsyncIterator[None]:
         outbox=store.outbox,
         workspaces=store.workspaces,
         directory=store.directory,
+        lists=store.lists,
         registry=load_registry(),
         clock=epoch_ms,
         signing_secret="link-secret",
