@@ -141,6 +141,10 @@ class Provider(ABC):
         """How many messages can really be under way at a time: no more than these are marked, so that a crash leaves no more unknown."""
         return self.in_flight_max
 
+    def start(self) -> None:
+        """A pool begins to use it: one that also listens, on a connection of its own, opens that now. Returns at once."""
+        return
+
     @abstractmethod
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
         """Send each and report each once, within `send_timeout_ms`. Raises nothing for what a message or a server may do."""

@@ -1,0 +1,167 @@
+"""What an SMSC delivers: receipts and messages, from deliver_sm to notices of contacts.
+
+A deliver_sm is answered when its records are in the log; where that fails the answer is a temporary error, and the SMSC sends it again. What
+arrives while storage is asked shares the next round trip. A receipt names only the SMSC's id of a message: `remember` keeps, for the
+newest `receipts_max` messages of this process, whose it is. A receipt for any other (after a restart, or at another process) goes to the contacts that have the number.
+
+Parts of a long message are answered at once and joined; what is incomplete after `part_wait_ms` is heard as far as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import smpp34
+import structlog
+
+from actions import smpp_pdu as pdus
+from actions.feedback import Heard
+from actions.smpp_link import Link
+from actions.smpp_pdu import Inbound, Receipt
+from actions.sms_keywords import keyword_of, received
+
+log = structlog.get_logger(__name__)
+
+Hear = Callable[[Sequence[Heard]], Awaitable[int]]
+
+
+class Bounds(NamedTuple):
+    """See SmppSettings."""
+
+    receipts_max: int
+    inbound_max: int
+    parts_max: int
+    part_wait_ms: int
+
+
+class Sent:
+    """A message that was accepted, under the ids of its segments: `about` is its token, `left` counts segments without a receipt of delivery."""
+
+    __slots__ = ("about", "left", "lost")
+
+    def __init__(self, about: str, segments: int) -> None:
+        self.about, self.left, self.lost = about, segments, False
+
+
+class Deliveries:
+    """Takes each deliver_sm of a provider's links. `hear` None: everything is answered and forgotten."""
+
+    def __init__(self, hear: Hear | None, words: Mapping[str, str], region: str, bounds: Bounds) -> None:
+        self._hear, self._words, self._region, self._bounds = hear, words, region, bounds
+        self._sent: OrderedDict[str, Sent] = OrderedDict()  # by the SMSC's id
+        self._arrived: list[tuple[Link, int, list[Heard]]] = []
+        self._unheard: list[Heard] = []  # of messages that are incomplete or whose parts were all answered
+        self._parts: OrderedDict[tuple[str, str, int, int], dict[int, str]] = OrderedDict()
+        self._working: asyncio.Task[None] | None = None
+
+    def remember(self, message_id: str, sent: Sent) -> None:
+        """A segment was accepted under this id."""
+        self._sent[message_id] = sent
+        if len(self._sent) > self._bounds.receipts_max:
+            self._sent.popitem(last=False)
+
+    def take(self, link: Link, sequence: int, wire: bytes) -> None:
+        """One deliver_sm; its answer follows."""
+        if len(self._arrived) >= self._bounds.inbound_max:
+            link.answer(sequence, pdus.TEMPORARY_ERROR)
+            return
+        try:
+            found = pdus.read_deliver(wire, self._region)
+        except smpp34.SmppError as error:
+            log.warning("a deliver_sm cannot be read", error=str(error))
+            link.answer(sequence, pdus.PERMANENT_ERROR)
+            return
+        heard = self._of_receipt(found) if isinstance(found, Receipt) else self._of_message(found) if found else []
+        if heard:
+            self._arrived.append((link, sequence, heard))
+            self._work()
+        else:
+            link.answer(sequence, pdus.OK)
+
+    async def close(self) -> None:
+        """Hear what is incomplete, and end what is being heard."""
+        for key in list(self._parts):
+            self._give_up(key)
+        while self._working is not None and not self._working.done():
+            await asyncio.wait([self._working])
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._hear_all())
+
+    async def _hear_all(self) -> None:
+        """Hear everything that has arrived, and what arrives meanwhile."""
+        while self._arrived or self._unheard:
+            arrived, self._arrived = self._arrived, []
+            unheard, self._unheard = self._unheard, []
+            status = pdus.OK
+            try:
+                if self._hear is not None:
+                    await self._hear([*unheard, *(heard for _, _, notices in arrived for heard in notices)])
+            except Exception as error:  # noqa: BLE001 - whatever it is, they are not in the log
+                log.warning("what was delivered could not be kept; the server will send it again", error=str(error), count=len(arrived))
+                status = pdus.TEMPORARY_ERROR
+            for link, sequence, _ in arrived:
+                link.answer(sequence, status)
+            for link in {link for link, _, _ in arrived}:
+                link.pump()
+
+    def _of_receipt(self, receipt: Receipt) -> list[Heard]:
+        """Delivered when all segments are, lost with the first that is; nothing for what is still on its way."""
+        sent, status = self._sent.get(receipt.message_id), "delivered"
+        if receipt.stat in pdus.LOST:
+            status = "rejected"
+            if sent is not None:
+                if sent.lost:
+                    return []
+                sent.lost = True
+        elif receipt.stat != "DELIVRD":
+            return []
+        elif sent is not None:
+            del self._sent[receipt.message_id]
+            sent.left -= 1
+            if sent.left or sent.lost:
+                return []
+        reason = f"{receipt.stat} err:{receipt.error}" if receipt.error else receipt.stat
+        data = {"message_id": receipt.message_id[:100], "stat": receipt.stat}
+        notice = f"smpp:{receipt.message_id[:100]}:{receipt.stat}:{receipt.done[:20]}"
+        about = sent.about if sent else ""
+        return [
+            Heard(channel="sms", about=about, phone=receipt.number, status=status, reason=reason[:100] if status == "rejected" else "", data=data, id=notice)
+        ]
+
+    def _of_message(self, message: Inbound) -> list[Heard]:
+        """A message that is whole; nothing for a part that others are missing of."""
+        part = message.part
+        if part is None or part.total < 2 or not 1 <= part.number <= part.total:
+            return [self._message(message.sender, message.to, message.text)]
+        key = (message.sender, message.to, part.reference, part.total)
+        parts = self._parts.get(key)
+        if parts is None:
+            if len(self._parts) >= self._bounds.parts_max:
+                self._give_up(next(iter(self._parts)))
+            parts = self._parts[key] = {}
+            asyncio.get_running_loop().call_later(self._bounds.part_wait_ms / 1_000, self._give_up, key, parts)
+        parts[part.number] = message.text
+        if len(parts) < part.total:
+            return []
+        del self._parts[key]
+        return [self._message(message.sender, message.to, _joined(parts))]
+
+    def _give_up(self, key: tuple[str, str, int, int], parts: dict[int, str] | None = None) -> None:
+        """Hear a message as far as it came; `parts` says of which one, where another may stand there by now."""
+        if key in self._parts and parts in (None, self._parts[key]):
+            self._unheard.append(self._message(key[0], key[1], _joined(self._parts.pop(key))))
+            self._work()
+
+    def _message(self, sender: str, to: str, text: str) -> Heard:
+        return received(text, sender, to, keyword_of(text, self._words))
+
+
+def _joined(parts: dict[int, str]) -> str:
+    return "".join(parts[number] for number in sorted(parts))
