@@ -21,6 +21,8 @@ _EVENTS: dict[tuple[str, str], tuple[str, str]] = {
     ("send_email", "complained"): ("email.complained", "complained"),
     ("send_email", "opened"): ("email.opened", ""),
     ("send_email", "clicked"): ("email.clicked", ""),
+    ("send_postcard", "rejected"): ("postcard.failed", ""),
+    ("send_postcard", "dead"): ("postcard.failed", ""),
 }
 
 STATUSES = ("delivered", "deferred", "rejected", "dead", "unknown", "bounced", "complained", "opened", "clicked", "replied")
