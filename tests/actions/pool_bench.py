@@ -63,7 +63,14 @@ class Bench:
         self._leases = [self.store.leases.acquire(number, "shard", 10**12) for number in range(self.config.partitions)]
         self._decided = 0
 
-    def pool(self, channel: str, provider: Provider | None, limits: Limits | None = None, owner: str = "pool-1") -> Pool:
+    def pool(
+        self,
+        channel: str,
+        provider: Provider | None,
+        limits: Limits | None = None,
+        owner: str = "pool-1",
+        render: Callable[[Effect, Any], Message] = message_of,
+    ) -> Pool:
         async def workspace_of(number: int) -> Any:
             return {"number": number} if number == 1 else None
 
@@ -77,7 +84,7 @@ class Bench:
             lambda: self.now_ms,
             limits=limits or Limits(channel, once=channel != "webhook"),
             owner=owner,
-            render=message_of,
+            render=render,
             observe=self.batches.append,
         )
 

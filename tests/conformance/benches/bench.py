@@ -60,6 +60,10 @@ class Bench(ABC):
     def received(self) -> int:
         """Messages that the counterpart took."""
 
+    def performed(self) -> int:
+        """How often the counterpart really did what it was told: a repetition under the same idempotency key counts once."""
+        return self.received()
+
     def dest(self) -> str:
         """The destination of an effect, as its kind sets it (a site's name)."""
         return ""
@@ -81,6 +85,11 @@ class HttpBench(Bench):
 
     def received(self) -> int:
         return len(self.server.requests)
+
+    def performed(self) -> int:
+        told = [{name.lower(): value for name, value in request["headers"].items()} for request in self.server.requests if request["method"] != "GET"]
+        keys = [headers.get("idempotency-key") or headers.get("webhook-id") for headers in told]
+        return len(set(filter(None, keys))) + keys.count(None)
 
 
 @cache
