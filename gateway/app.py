@@ -61,6 +61,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
     watch.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watch
+    await services.sightings.drain()
     await services.admission.drain()
 
 

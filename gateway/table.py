@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from gateway.routes import audit, callbacks, contacts, docs, effects, events, fulfillment, health, maps, simulate, status, tasks, unsubscribe, workspace
+from gateway.routes import (
+    audit,
+    callbacks,
+    contacts,
+    docs,
+    effects,
+    events,
+    fulfillment,
+    health,
+    maps,
+    sightings,
+    simulate,
+    status,
+    tasks,
+    unsubscribe,
+    workspace,
+)
 
 ROUTES = [
     *events.ROUTES,
@@ -15,6 +31,7 @@ ROUTES = [
     *effects.ROUTES,
     *unsubscribe.ROUTES,
     *callbacks.ROUTES,
+    *sightings.ROUTES,
     *status.ROUTES,
     *audit.ROUTES,
     *health.ROUTES,

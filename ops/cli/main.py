@@ -25,6 +25,7 @@ VERBS = {
     "unknown": ("ops.cli.effects", "List or resolve effects whose outcome nobody knows."),
     "stop-sending": ("ops.cli.effects", "The red button: no message goes out any more."),
     "resume-sending": ("ops.cli.effects", "Let messages go out again."),
+    "receive-mail": ("ops.cli.receiving", "Take a mail that came back, for a mail server's pipe."),
     "config": ("ops.cli.settings", "The settings in force, and where each came from."),
     "demo": ("ops.cli.suites", "Replay real purchases through the whole engine."),
     "bench": ("ops.cli.suites", "Run the benchmark suite."),
