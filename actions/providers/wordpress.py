@@ -45,17 +45,21 @@ class WordpressSettings(provider.Settings, frozen=True, kw_only=True, forbid_unk
             raise ValueError("each level needs a role of its own")
 
 
+def _check(name: str, settings: WordpressSettings) -> None:
+    """Raises InvalidConfig where they can't work."""
+    parts = urlsplit(settings.base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise InvalidConfig(f"{name}: base_url must be an http or https URL without a query, not {settings.base_url!r}")
+    if not settings.password.isprintable() or not settings.username.isprintable() or ":" in settings.username or not settings.username:
+        raise InvalidConfig(f"{name}: username and password must be plain text")
+    if not 1 <= settings.connections <= 1_024:
+        raise InvalidConfig(f"{name}: connections must be 1 to 1024")
+
+
 class _Site:
     """A site as it is used: its API, its roles, its places."""
 
-    def __init__(self, name: str, settings: WordpressSettings, session: aiohttp.ClientSession, house: House) -> None:
-        parts = urlsplit(settings.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-            raise InvalidConfig(f"{name}: base_url must be an http or https URL without a query, not {settings.base_url!r}")
-        if not settings.password.isprintable() or not settings.username.isprintable() or ":" in settings.username or not settings.username:
-            raise InvalidConfig(f"{name}: username and password must be plain text")
-        if not 1 <= settings.connections <= 1_024:
-            raise InvalidConfig(f"{name}: connections must be 1 to 1024")
+    def __init__(self, settings: WordpressSettings, session: aiohttp.ClientSession, house: House) -> None:
         authorization = aiohttp.encode_basic_auth(settings.username, settings.password, "utf-8")
         self.api = WordpressApi(settings.base_url, settings.rest_path, authorization, session, house.clock, Wordpress.failed)
         self.levels = settings.levels
@@ -81,9 +85,11 @@ class Wordpress(Provider):
     not_accepted = frozenset({"connect", "busy", "look", "role", "site"})
 
     def __init__(self, settings: dict[str, WordpressSettings], house: House) -> None:
+        for name, one in settings.items():
+            _check(name, one)
         self._timeout_s = house.config.send_timeout_ms / 1_000
         self._session = make_session(house.config.send_timeout_ms, 0, public_only=False)
-        self._sites = {name: _Site(name, one, self._session, house) for name, one in settings.items()}
+        self._sites = {name: _Site(one, self._session, house) for name, one in settings.items()}
         self._order = InOrder(house.config.decisions_remembered_max)
 
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
