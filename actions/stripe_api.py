@@ -133,6 +133,12 @@ def mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def things(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list object."""
+    data = mapping(value).get("data")
+    return [mapping(item) for item in data] if isinstance(data, list) else []
+
+
 def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 

@@ -14,7 +14,7 @@ import msgspec
 
 from actions.feedback import Heard
 from actions.providers.provider import Inbound, Unreadable, Unsigned, clean
-from actions.stripe_api import id_of, in_main_unit, is_id, mapping, text
+from actions.stripe_api import id_of, in_main_unit, is_id, mapping, text, things
 
 HEADER_CHARS_MAX = 2_048
 SIGNATURES_MAX = 8
@@ -84,7 +84,7 @@ def customer_of(event: Object) -> str:
 
 def _order(thing: Object) -> dict[str, Any]:
     metadata = _metadata(thing)
-    item = mapping(next(iter(mapping(thing.get("items")).get("data") or []), None))
+    item = next(iter(things(thing.get("items"))), {})
     price = mapping(item.get("price")) or mapping(item.get("plan")) or mapping(thing.get("plan"))
     currency = text(price.get("currency"))
     units, quantity = price.get("unit_amount", price.get("amount")), item.get("quantity", thing.get("quantity"))

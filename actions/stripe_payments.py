@@ -14,7 +14,7 @@ from typing import Any
 
 from actions.messages import Cancellation, Charge, Recharge
 from actions.providers.provider import Dispatch, clean
-from actions.stripe_api import Answer, Halt, StripeApi, id_of, in_main_unit, is_id, mapping, smallest, text
+from actions.stripe_api import Answer, Halt, StripeApi, id_of, in_main_unit, is_id, mapping, smallest, text, things
 
 CHARGED, DECLINED, PENDING, VOIDED = "transaction.charged", "transaction.declined", "transaction.pending", "transaction.voided"
 ENDED = frozenset({"canceled", "incomplete_expired", "completed", "released"})  # of subscriptions and of their schedules
@@ -114,7 +114,7 @@ class Work:
         """Charge a customer's default payment method, unless an earlier attempt is found."""
         query = {"customer": charge.customer, "limit": str(EARLIER_MAX)}
         earlier = await self._call("GET", "/v1/payment_intents", query)
-        for intent in map(mapping, earlier.body.get("data") or []):
+        for intent in things(earlier.body):
             if verdict := self._earlier(intent, charge.transaction):
                 return verdict
         customer = (await self._call("GET", f"/v1/customers/{charge.customer}")).body
