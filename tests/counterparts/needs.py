@@ -31,6 +31,10 @@ def _program(name: str) -> Callable[[], Path | None]:
     return find
 
 
+def _module(name: str) -> Callable[[], Path | None]:
+    return lambda: next(HOME.glob(f"python/lib/python3*/site-packages/{name}/__init__.py"), None)
+
+
 def _folder(path: str) -> Callable[[], Path | None]:
     return lambda: Path(path) if Path(path).is_dir() else None
 
@@ -44,6 +48,7 @@ TOOLS: dict[str, Callable[[], Path | None]] = {
     "sendgrid-openapi": _ours("openapi", "sendgrid.json"),
     "counterparts-python": _ours("python", "bin", "python"),  # of the environment that localstripe lives in
     "localstripe": _ours("python", "bin", "localstripe"),
+    "lob-python": _module("lob_python"),  # Lob's official client
     "smtp-sink": _program("smtp-sink"),
     "smtp-source": _program("smtp-source"),
     "mariadbd": _program("mariadbd"),
