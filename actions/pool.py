@@ -255,9 +255,7 @@ class Pool:
                 log.exception("a message could not be composed", channel=self.channel, effect=effect.id, action=effect.kind)
             return error
 
-    def _rendered(
-        self, claims: list[Claim], workspaces: Mapping[int, Any], composed: Mapping[str, Message | Exception]
-    ) -> list[tuple[Claim, Dispatch]]:
+    def _rendered(self, claims: list[Claim], workspaces: Mapping[int, Any], composed: Mapping[str, Message | Exception]) -> list[tuple[Claim, Dispatch]]:
         """Each claim with its message; what can't be rendered is dead, with its reason."""
         dispatches = []
         for claim in claims:

@@ -241,6 +241,7 @@ def _timers(contact: Contact) -> set[tuple[int, int]]:
             if not enrollment.paused_at:
                 yield from ((position.armed, position.due) for position in enrollment.positions if position.due)
         yield from ((alarm.armed, alarm.due) for alarm in contact.alarms)
+        yield from ((task.armed, task.alarms[0]) for task in contact.tasks if task.alarms)
 
     return set(found())
 

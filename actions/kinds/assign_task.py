@@ -1,11 +1,12 @@
 """`assign_task`: a task for a team member. Its outcome is chosen when it is completed, and runs that outcome's actions.
 
-The contact moves on at once. Those who are told by email or SMS are told by effects that belong to this action's line.
+The contact moves on at once. Those who are told by email or SMS are told by effects that belong to this action's line; what they are told
+later, before the task is due, when it is overdue or when it goes to somebody else, has a line of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from actions.action import Action, Rendering
@@ -17,12 +18,16 @@ from engine.core.documents import suggest
 from engine.core.effects import Effect
 from engine.core.local_time import iso
 from engine.core.names import name_fault, shown
+from engine.core.tasks import assignee_of, members_of, roles_of
 
-Members = Callable[[Turn], list[Mapping[str, Any]]]
+_WORDS = {"reminder": "Reminder: ", "overdue": "Overdue: ", "assigned": ""}
 
 
 class AssignTask(Action, frozen=True, kw_only=True):
-    """`to` is `owner`, `user:ID` or `role:NAME`; with a role, every member who has it is told and any may complete the task."""
+    """`to` is `owner`, `user:ID` or `role:NAME`; with a role, every member who has it is told and any may complete the task.
+
+    `remind` is how long before `due` they are reminded, one duration or several; then they are also told when it is overdue.
+    """
 
     kind: ClassVar[str] = "assign_task"
 
@@ -31,13 +36,16 @@ class AssignTask(Action, frozen=True, kw_only=True):
     due: Any = None
     body: str = ""
     notify: list[Literal["email", "sms"]] = []
+    remind: Any = None
     outcomes: Any = None
 
     def prepare(self, site: Site) -> Act:
-        members = self._members(site)
+        self._check_to(site)
         subject_of, body_of = site.text(self.subject, key="subject"), site.text(self.body, key="body")
         due = 0 if self.due is None else site.duration_ms(self.due, key="due")
+        reminders = self._reminders(site)
         outcomes = self._outcomes(site)
+        team = site.team
 
         def act(turn: Turn) -> None:
             subject, body = one_line(subject_of(turn)), body_of(turn)
@@ -45,30 +53,41 @@ class AssignTask(Action, frozen=True, kw_only=True):
             detail: dict[str, Any] = {"subject": subject, "to": self.to}
             detail.update({key: value for key, value in (("body", body), ("due", iso(due_ms) if due_ms else ""), ("outcomes", outcomes)) if value})
             turn.did(detail)
-            owner = turn.contact.fields.get("owner") if self.to == "owner" else self.to.removeprefix("user:")
-            turn.assign_task(
-                subject, due_ms, {"subject": subject, "body": body, "to": self.to, "assignee": owner or "", "due_ms": due_ms, "outcomes": outcomes}
-            )
-            for member in members(turn):
-                self._tell(turn, member, subject, _lines(turn, subject, body, due_ms))
+            row = {"subject": subject, "body": body, "to": self.to, "assignee": assignee_of(turn.contact, self.to), "outcomes": outcomes}
+            turn.assign_task(subject, due_ms, row, reminders)
+            self._tell(turn, team, self.to, subject, _lines(turn, subject, body, due_ms))
 
+        def tell(turn: Turn, what: str, due_ms: int, to: str) -> None:
+            if what == "overdue" and not reminders:
+                return
+            subject = _WORDS[what] + one_line(subject_of(turn))
+            turn.did({"notice": what, "subject": subject, "to": to or self.to})
+            self._tell(turn, team, to or self.to, subject, _lines(turn, subject, body_of(turn), due_ms))
+
+        if self.notify and not site.notices(tell) and reminders:
+            site.problem("a task within the outcome of another one cannot have reminders", key="remind")
         return act
 
-    def _members(self, site: Site) -> Members:
-        team = site.team
-        if self.to == "owner":
-            return lambda turn: [member] if (member := team.get(str(turn.contact.fields.get("owner", "")))) else []
+    def _check_to(self, site: Site) -> None:
         if self.to.startswith("user:"):
-            one = [site.need("team", self.to.removeprefix("user:"), key="to")]
-            return lambda _: one
-        if not self.to.startswith("role:"):
+            site.need("team", self.to.removeprefix("user:"), key="to")
+        elif self.to.startswith("role:"):
+            role = self.to.removeprefix("role:")
+            if not members_of(site.team, self.to, ""):
+                roles = {role for member in site.team.values() for role in roles_of(member)}
+                site.problem(f'nobody in team.yaml has the role "{role[:60]}"', key="to", remedy=suggest(role, roles))
+        elif self.to != "owner":
             site.problem(f"a task goes to `owner`, `user:ID` or `role:NAME`, not to {shown(self.to)}", key="to")
-        role = self.to.removeprefix("role:")
-        having: list[Mapping[str, Any]] = [member for member in team.values() if role in _roles(member)]
-        if self.to.startswith("role:") and not having:
-            roles = {role for member in team.values() for role in _roles(member)}
-            site.problem(f'nobody in team.yaml has the role "{role[:60]}"', key="to", remedy=suggest(role, roles))
-        return lambda _: having
+
+    def _reminders(self, site: Site) -> list[int]:
+        """How long before it is due, ms each."""
+        listed = [] if self.remind is None else self.remind if isinstance(self.remind, list) else [self.remind]
+        reminders = [site.duration_ms(raw, key="remind") for raw in listed]
+        if reminders and self.due is None:
+            site.problem("`remind` needs `due`: it says how long before", key="remind", remedy="write `due: 2d`")
+        if reminders and not self.notify:
+            site.problem("`remind` needs `notify`: it says how", key="remind", remedy="write `notify: [email]`")
+        return reminders
 
     def _outcomes(self, site: Site) -> list[str]:
         """Prepare the actions of each outcome; the outcomes that can be chosen."""
@@ -86,22 +105,18 @@ class AssignTask(Action, frozen=True, kw_only=True):
             site.outcome(str(name), _all([act for item in raw or [] if (act := _one(site, item))]))
         return [str(name) for name in self.outcomes]
 
-    def _tell(self, turn: Turn, member: Mapping[str, Any], subject: str, text: str) -> None:
-        if "email" in self.notify:
-            to = email_address(member.get("email"))
-            turn.emit("email", {"to": to, "subject": subject, "text": text}, to=to, missing=NO_EMAIL, quiet=True)
-        if "sms" in self.notify:
-            to = phone_number(member.get("phone"))
-            turn.emit("sms", {"to": to, "text": subject}, to=to, missing=NO_PHONE, quiet=True)
+    def _tell(self, turn: Turn, team: Mapping[str, Any], whom: str, subject: str, text: str) -> None:
+        for member in members_of(team, whom, assignee_of(turn.contact, "owner")):
+            if "email" in self.notify:
+                to = email_address(member.get("email"))
+                turn.emit("email", {"to": to, "subject": subject, "text": text}, to=to, missing=NO_EMAIL, quiet=True)
+            if "sms" in self.notify:
+                to = phone_number(member.get("phone"))
+                turn.emit("sms", {"to": to, "text": subject}, to=to, missing=NO_PHONE, quiet=True)
 
     @classmethod
     def render(cls, effect: Effect, workspace: Rendering) -> Email | Sms:
         return render_email(effect, workspace) if effect.channel == "email" else render_sms(effect, workspace)
-
-
-def _roles(member: Any) -> list[str]:
-    roles = member.get("roles") if isinstance(member, dict) else None
-    return [role for role in roles if isinstance(role, str)] if isinstance(roles, list) else []
 
 
 def _one(site: Site, raw: Any) -> Act | None:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from actions.action import Action
-from engine.core.action_kind import Act, Site, Turn
+from actions.listing import Listing
+from engine.core.action_kind import Turn
 
 
-class SendToFulfillment(Action, frozen=True, kw_only=True):
-    """A row in the table `fulfillment:LIST` of the contact's partition; the list is the union over the partitions."""
+class SendToFulfillment(Listing, frozen=True, kw_only=True):
+    """Who is on the list already gets a new row: the fields of now."""
 
     kind: ClassVar[str] = "send_to_fulfillment"
 
-    list: str
-
-    def prepare(self, site: Site) -> Act:
-        site.need("fulfillment", self.list, key="list")
-        table = f"fulfillment:{self.list}"
-
-        def act(turn: Turn) -> None:
-            turn.did({"list": self.list})
-            contact = turn.contact
-            turn.row(table, contact.id, {"contact": contact.id, "added_ms": turn.now_ms, "fields": dict(contact.fields)})
-
-        return act
+    def row(self, turn: Turn) -> dict[str, Any]:
+        return {"contact": turn.contact.id, "added_ms": turn.now_ms, "fields": dict(turn.contact.fields)}

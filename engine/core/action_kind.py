@@ -6,7 +6,7 @@ An action is prepared once, at publish, into a closure over `Turn`; the closure 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 from engine.core.contact import Contact, Enrollment, Position
@@ -16,6 +16,10 @@ Value = Callable[["Turn"], Any]
 """A value of the document, ready to be taken: a literal, `{value_of: …}`, `{now: +30d}`, or a rendered text."""
 
 Act = Callable[["Turn"], None]
+
+
+Tell = Callable[["Turn", str, int, str], None]
+"""Tells team members of a task: what (`reminder`, `overdue`, `assigned`), when it is due (ms, 0: never), and to whom it went since ("": as assigned)."""
 
 
 class Turn(Protocol):
@@ -83,8 +87,8 @@ class Turn(Protocol):
     def recharge(self) -> None:
         """Decide one effect for the transactions in collections."""
 
-    def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any]) -> str:
-        """Open a task of this element, kept on the contact and in the table `tasks`; returns its id."""
+    def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any], remind_ms: Sequence[int] = ()) -> str:
+        """Open a task of this element, kept on the contact and in the table `tasks`; returns its id. `remind_ms`: how long before it is due."""
 
     def row(self, table: str, field: str, value: Mapping[str, Any] | None) -> None:
         """Write (or delete) a row of one of the partition's tables."""
@@ -133,6 +137,9 @@ class Site(Protocol):
 
     def outcome(self, name: str, act: Act) -> None:
         """Keep what runs when a task of this element is completed with the outcome `name`; the core finds it by element and name."""
+
+    def notices(self, tell: Tell) -> bool:
+        """Keep what tells of a task of this element later; False where it stands in an outcome, whose tasks have no notices."""
 
 
 class ActionKind(Protocol):

@@ -200,6 +200,8 @@ class _Compiler:
         act = prepare(site, element.kind)
         if site.outcomes:
             self.map.outcomes[at] = site.outcomes
+        if site.tell is not None:
+            self.map.notices[at] = element.kind, site.tell
         kind = self.around.registry.get(element.kind)
         channel = kind.channel if kind is not None else ""
         if channel and self.around.providers is not None and channel not in self.around.providers:

@@ -14,7 +14,7 @@ import msgspec
 from engine.core.automation_map import LocalDate
 
 if TYPE_CHECKING:
-    from engine.core.action_kind import Act
+    from engine.core.action_kind import Act, Tell
     from engine.core.conditions import Predicate
     from engine.core.turn import CoreTurn
     from engine.core.values import Getter
@@ -131,6 +131,7 @@ class CompiledMap:
         self.calendars: dict[int, Calendar] = {}  # waits by the calendar: (due, or 0 to go on at once; the reason)
         self.field_waits: dict[str, frozenset[int]] = {}  # field → the calendar waits that it moves
         self.outcomes: dict[int, dict[str, Act]] = {}  # element → outcome of its task → what it runs
+        self.notices: dict[int, tuple[str, Tell]] = {}  # element → its kind, and what tells of its task later
         self.task_waits: frozenset[str] = frozenset()
         self.dates: list[DateRule] = []
         self.heard: list[tuple[str, str]] = []  # events that waits, goals and `exit_on` hear, with the principal value ("": any)

@@ -79,6 +79,10 @@ class Task(msgspec.Struct, array_like=True, gc=False):
     due: int = 0
     event: dict[str, Any] | None = None
     entry: dict[str, Any] | None = None
+    alarms: list[int] = []  # when its reminders are sent, earliest first; the last is `due`, and says that it is overdue
+    armed: int = 0
+    to: str = ""  # whom it was assigned to later; empty: to whom its element says
+    nested: bool = False  # assigned by an outcome of another task: it has no outcomes and no notices of its own
 
 
 class Order(msgspec.Struct, array_like=True, gc=False):
@@ -157,4 +161,7 @@ def due_of(contact: Contact) -> int:
     for alarm in contact.alarms:
         if not due or alarm.due < due:
             due = alarm.due
+    for task in contact.tasks:
+        if task.alarms and (not due or task.alarms[0] < due):
+            due = task.alarms[0]
     return due

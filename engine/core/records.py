@@ -34,10 +34,10 @@ class Update(msgspec.Struct, tag="u", array_like=True, gc=False):
 
 
 class Command(msgspec.Struct, tag="c", array_like=True, gc=False):
-    """`verb` is add_to, remove_from, pause, unpause (of the map, or `sequence:ID`, named by `map`), release or complete_task.
+    """`verb` is add_to, remove_from, pause, unpause (of the map, or `sequence:ID`, named by `map`), release, complete_task or assign_task.
 
     `release`: the outbox has room again for (`map` = "channel/destination"). `complete_task`: `map` is the task id,
-    `data.outcome` the outcome chosen ("" for none).
+    `data.outcome` the outcome chosen ("" for none), `data.by` who says so. `assign_task`: the same, `data.to` whom it goes to, `data.row` its row.
     """
 
     contact: str
@@ -50,8 +50,8 @@ class Command(msgspec.Struct, tag="c", array_like=True, gc=False):
 class Outcome(msgspec.Struct, tag="o", array_like=True, gc=False):
     """What became of an effect, written by the settle script in the same breath as the effect's state.
 
-    `status` is delivered, rejected, dead, unknown, or what came back later: bounced, complained, opened, clicked,
-    replied. `data` carries what the provider said; its `events`, a list of [name, data], are facts about the contact that came with it.
+    `status` is delivered, rejected, dead, unknown, or what came back later: bounced, complained, opened, clicked
+    (an answer to an SMS is an event of its own, `sms.received`). `data` carries what the provider said; its `events`, a list of [name, data], are facts about the contact that came with it.
     `id` names the notice that brought it, where a provider may send one twice.
     """
 

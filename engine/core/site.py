@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine.core.action_kind import Act, Registry, Turn, Value
+from engine.core.action_kind import Act, Registry, Tell, Turn, Value
 from engine.core.documents import file_of, line_of, suggest
 from engine.core.elements import named
 from engine.core.errors import Problem
@@ -61,6 +61,7 @@ class Site:
         self.templates = around.templates
         self.team: Mapping[str, Any] = around.things["team"]
         self.outcomes: dict[str, Act] | None = {}
+        self.tell: Tell | None = None
 
     def problem(self, message: str, *, key: str = "", remedy: str = "") -> None:
         """Report a problem at this place, on the line of one of its keys where that is known."""
@@ -172,6 +173,13 @@ class Site:
             self.problem("a task within the outcome of another one cannot have outcomes", key="outcomes", remedy="use `task_completed` in another map")
         else:
             self.outcomes[name] = act
+
+    def notices(self, tell: Tell) -> bool:
+        """Keep what tells of a task of this element later; False within an outcome."""
+        if self.outcomes is None:
+            return False
+        self.tell = tell
+        return True
 
 
 def prepare(site: Site, kind: str, outer: Site | None = None, key: str = "") -> Act:

@@ -36,7 +36,7 @@ def step(contact: Contact, record: Record | None, now_ms: int, workspace: Worksp
     turn.begin(contact, now_ms)
     if contact.format != FORMAT:
         contact.format = FORMAT
-    if contact.enrollments or contact.alarms:
+    if contact.enrollments or contact.alarms or contact.tasks:
         if workspace.follows:
             live_edit.follow(turn)
             turn.drain()
@@ -174,7 +174,9 @@ def _command(turn: CoreTurn, record: Command) -> None:
         case "release":
             _release(turn, record.map)
         case "complete_task":
-            tasks.complete(turn, record.map, str(record.data.get("outcome", "")))
+            tasks.complete(turn, record.map, str(record.data.get("outcome", "")), str(record.data.get("by", "")))
+        case "assign_task":
+            tasks.reassign(turn, record.map, record.data)
         case "arm":
             dates.arm_all(turn)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -169,8 +169,8 @@ class CoreTurn(Runner):
     def recharge(self) -> None:
         orders.recharge(self)
 
-    def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any]) -> str:
-        return tasks.assign(self, due_ms, row)
+    def assign_task(self, task_id_hint: str, due_ms: int, row: Mapping[str, Any], remind_ms: Sequence[int] = ()) -> str:
+        return tasks.assign(self, due_ms, row, remind_ms)
 
     def row(self, table: str, field: str, value: Mapping[str, Any] | None) -> None:
         self.changes.rows.append(Row(table, field, None if value is None else _encode(value)))
