@@ -16,9 +16,10 @@ from actions.tokens import sign, verify
 from engine.core.effects import Effect
 from engine.core.partitioning import partition_of
 from engine.core.records import Event, Outcome, Record, Update
-from engine.ports import Directory, Intake
+from engine.ports import Directory, Intake, Outbox
 
 PURPOSE = "about"
+FINAL = frozenset({"delivered", "rejected"})  # statuses that say what became of an effect that is listed as unknown
 _DECIDED_BY = {"email": "send_email", "sms": "send_sms", "postcard": "send_postcard"}  # whose outcome it is where no token says so
 
 
@@ -104,23 +105,42 @@ def _id(heard: Heard, what: str) -> str:
 
 
 class Hearing:
-    """Turns what was heard into records and appends them. `unknown` is called for what nobody could be found for (to count it)."""
+    """Turns what was heard into records and appends them. `unknown` is called for what nobody could be found for (to count it).
 
-    def __init__(self, intake: Intake, directory: Directory, partitions: int, secret: str, unknown: Callable[[Heard], None] | None = None) -> None:
+    A receipt may be the first that is known of an effect that is listed as unknown: with an `outbox`, it is then delivered, or rejected.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        directory: Directory,
+        partitions: int,
+        secret: str,
+        unknown: Callable[[Heard], None] | None = None,
+        outbox: Outbox | None = None,
+    ) -> None:
         self._intake, self._directory, self._partitions, self._secret, self._unknown = intake, directory, partitions, secret, unknown
+        self._outbox = outbox
 
     async def hear(self, notices: Sequence[Heard]) -> int:
         """Append everything; how many records. Raises Full, Unavailable, ResultUnknown: then the provider must send it again."""
         batches: dict[int, list[Record]] = {}
+        final: dict[tuple[int, str], list[str]] = {}
         for heard in notices:
             found = await self._who(heard)
             if not found and self._unknown:
                 self._unknown(heard)
             for who in found:
-                batches.setdefault(partition_of(who.contact, self._partitions), []).extend(records_of(heard, who))
+                home = partition_of(who.contact, self._partitions)
+                batches.setdefault(home, []).extend(records_of(heard, who))
+                if who.effect and heard.status in FINAL:
+                    final.setdefault((home, heard.status), []).append(who.effect)
         for answer in (await self._intake.append(batches, reserve=True)).values() if batches else ():
             if isinstance(answer, Exception):
                 raise answer
+        if self._outbox is not None:
+            for (home, status), effects in final.items():
+                await self._outbox.resolve(effects, "unknown", status, home)
         return sum(map(len, batches.values()))
 
     async def _who(self, heard: Heard) -> Iterable[About]:

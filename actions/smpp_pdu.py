@@ -76,7 +76,7 @@ TLV_SAR_REFERENCE, TLV_SAR_TOTAL, TLV_SAR_NUMBER = 0x020C, 0x020E, 0x020F
 TLV_STATUS_TEXT = 0x001D
 SHORT_CODE_DIGITS_MAX = 8
 _NUMBER = re.compile(r"\+[1-9][0-9]{4,14}")
-_SENDER = re.compile(r"[\x20-\x7e]{1,11}")
+_SENDER = re.compile(r"(?!\+)[\x20-\x7e]{1,11}")
 
 
 class Address(NamedTuple):

@@ -47,7 +47,8 @@ async def _carry(duty: Duty, stop: threading.Event, measures: PoolMeasures) -> N
         return
     try:
         secret = await signing_secret(store.directory, duty.config)
-        house = House(config=duty.config, clock=epoch_ms, secret=secret, hear=Hearing(store.intake, store.directory, duty.config.partitions, secret).hear)
+        hearing = Hearing(store.intake, store.directory, duty.config.partitions, secret, outbox=store.outbox)
+        house = House(config=duty.config, clock=epoch_ms, secret=secret, hear=hearing.hear)
         channels = Channels(duty, store, house, measures)
         await channels.run(stop)
     finally:
@@ -88,7 +89,8 @@ class Channels:
         self._snapshots = Snapshots(store.workspaces, duty.config)
         self._number = 0
         self._blocks: dict[str, Any] = {}
-        self._retired: list[Provider] = []
+        self._retired: list[tuple[int, Provider]] = []  # with the time
+        self._carried_ms = 2 * duty.config.claim_lease_ms  # then what a provider was handed is settled, or another's
         self._mail = ListMail(store.lists, house)
         self._pools = {
             channel: Pool(
@@ -121,13 +123,19 @@ class Channels:
         following.cancel()
         stop.set()  # a pool that failed takes its process along: another one is started
         await asyncio.gather(*pools, stopping)
-        for provider in [*self._retired, *(pool.provider for pool in self._pools.values() if pool.provider)]:
+        for provider in [*(provider for _, provider in self._retired), *(pool.provider for pool in self._pools.values() if pool.provider)]:
             await provider.close()
 
     async def _keep_following(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
             await self._follow()
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Close providers that were replaced: one with a connection of its own must not listen beside its successor for ever."""
+        while self._retired and self._retired[0][0] < epoch_ms() - self._carried_ms:
+            await self._retired.pop(0)[1].close()
 
     async def _follow(self) -> None:
         """Take up the newest snapshot, where it is new."""
@@ -157,7 +165,7 @@ class Channels:
             return
         self._blocks[channel] = block
         if pool.provider is not None and provider is not pool.provider:
-            self._retired.append(pool.provider)  # what it carries ends with it
+            self._retired.append((epoch_ms(), pool.provider))  # what it carries ends with it
         if (provider, limits) != (pool.provider, pool.limits):
             pool.use(provider, limits)
             log.info("channel set up", channel=channel, provider=provider.name if provider else None)

@@ -240,8 +240,10 @@ class Outbox(Protocol):
 
         `reason` keeps those whose reason begins with it."""
 
-    async def resolve(self, effect_ids: Sequence[str], state: str, into: str) -> int:
-        """Move listed effects: dead → pending (replay) or dropped; unknown → delivered, rejected or pending. How many moved."""
+    async def resolve(self, effect_ids: Sequence[str], state: str, into: str, partition: int | None = None) -> int:
+        """Move listed effects: dead → pending (replay) or dropped; unknown → delivered, rejected or pending. How many moved.
+
+        `partition` says where they are, if that is known; else each is asked."""
 
     async def stop(self, what: str, stopped: bool) -> None:
         """The red button: `what` is "*", "channel:email" or "map:welcome". Claims and marks ask for it."""

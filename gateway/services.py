@@ -46,7 +46,7 @@ class Services:
         self.keys = Keys(directory, config)
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
-        self.hearing = Hearing(intake, directory, config.partitions, signing_secret)
+        self.hearing = Hearing(intake, directory, config.partitions, signing_secret, outbox=outbox)
         self.sightings = Sightings(self.admission, config, self.metrics)
         self.simulating = asyncio.Lock()
         self._accepted: dict[str, Counter] = {}

@@ -105,11 +105,11 @@ class Twilio(Provider):
             form["StatusCallback"] = f"{self._callback}?about={about(self._secret, dispatch.effect)}"
         try:
             async with self._session.post(self._url, data=form, headers=self._headers, allow_redirects=False) as response:
-                return self._verdict(response, await bounded_body(response))
+                return self._verdict(dispatch, response, await bounded_body(response))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
 
-    def _verdict(self, response: aiohttp.ClientResponse, body: bytes) -> Result:
+    def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
         answer, status = _read(body), response.status
         if 200 <= status < 300:
             return Result(state=DELIVERED, data={"sid": answer.sid})
@@ -123,7 +123,8 @@ class Twilio(Provider):
             return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
         if status >= 500:
             return self.failed("answer", reason)
-        facts: dict[str, Any] = {"events": [["unsubscribed", {"channel": "sms"}]]} if answer.code == OPTED_OUT else {}
+        ours = answer.code == OPTED_OUT and dispatch.effect.consent  # of a notice to the team it says nothing about the contact
+        facts: dict[str, Any] = {"events": [["unsubscribed", {"channel": "sms"}]]} if ours else {}
         return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, code=answer.code, status=status, **facts)
 
     @classmethod

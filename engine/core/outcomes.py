@@ -15,7 +15,6 @@ from engine.core.records import Outcome
 _EVENTS: dict[tuple[str, str], tuple[str, str]] = {
     ("send_sms", "rejected"): ("sms.failed", ""),
     ("send_sms", "dead"): ("sms.failed", ""),
-    ("send_sms", "replied"): ("sms.received", ""),
     ("send_email", "rejected"): ("email.bounced", ""),
     ("send_email", "bounced"): ("email.bounced", "bounced"),
     ("send_email", "complained"): ("email.complained", "complained"),
@@ -25,7 +24,7 @@ _EVENTS: dict[tuple[str, str], tuple[str, str]] = {
     ("send_postcard", "dead"): ("postcard.failed", ""),
 }
 
-STATUSES = ("delivered", "deferred", "rejected", "dead", "unknown", "bounced", "complained", "opened", "clicked", "replied")
+STATUSES = ("delivered", "deferred", "rejected", "dead", "unknown", "bounced", "complained", "opened", "clicked")
 """Everything that a provider may say of an effect, at once or later."""
 
 Found = tuple[str, dict[str, Any], dict[str, str]]

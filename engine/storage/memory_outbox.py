@@ -165,13 +165,14 @@ class MemoryOutbox:
         lines = [entry_of(held.effect, held.reason, held.attempts, held.at_ms) for held in listed]
         return sorted((line for line in lines if wanted(line, channel, map_id, reason, since_ms)), key=lambda line: -int(line["at_ms"]))[:most]
 
-    async def resolve(self, effect_ids: Sequence[str], state: str, into: str) -> int:
+    async def resolve(self, effect_ids: Sequence[str], state: str, into: str, partition: int | None = None) -> int:
         """Move listed effects; how many moved."""
         if into not in RESOLVES.get(state, ()):
             raise WayfareError(f"an effect that is {state} cannot become {into}")
         moved = 0
+        asked = self._partitions if partition is None else (self._partitions[partition],)
         for effect_id in effect_ids:
-            for where in self._partitions:
+            for where in asked:
                 held = where.effects.get(effect_id)
                 if held is None or held.state != state:
                     continue

@@ -165,11 +165,12 @@ class RedisOutbox:
         ]
         return sorted(found, key=lambda entry: -int(entry["at_ms"]))[:most]
 
-    async def resolve(self, effect_ids: Sequence[str], state: str, into: str) -> int:
-        """Move listed effects; how many moved. An id does not tell its partition, so each is asked."""
+    async def resolve(self, effect_ids: Sequence[str], state: str, into: str, partition: int | None = None) -> int:
+        """Move listed effects; how many moved. An id does not tell its partition, so each is asked where it isn't given."""
         if into not in RESOLVES.get(state, ()):
             raise WayfareError(f"an effect that is {state} cannot become {into}")
-        calls = [script("resolve", partition, state, into, *part) for part in _parts(effect_ids, _PAGE) for partition in self._partitions]
+        asked = self._partitions if partition is None else (partition,)
+        calls = [script("resolve", number, state, into, *part) for part in _parts(effect_ids, _PAGE) for number in asked]
         return sum(checked(await self._client.run(calls)))
 
     async def stop(self, what: str, stopped: bool) -> None:

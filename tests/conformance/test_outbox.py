@@ -259,7 +259,8 @@ async def test_dropped_and_resolved_effects_are_gone(storage):
     await storage.outbox.settle([Settle(claim=claims[0], state="unknown", reason="connection reset")])
     assert await storage.outbox.resolve([effect(1).id], "unknown", "delivered") == 0
     assert await storage.outbox.resolve([effect(1).id], "dead", "dropped") == 1
-    assert await storage.outbox.resolve([effect(2).id], "unknown", "delivered") == 1
+    assert await storage.outbox.resolve([effect(2).id], "unknown", "delivered", 1) == 0, "it is not in that partition"
+    assert await storage.outbox.resolve([effect(2).id], "unknown", "delivered", 0) == 1
     assert await counts(storage) == {"dropped": 1, "delivered": 1}
     for state, into in (("dead", "delivered"), ("unknown", "dropped"), ("pending", "dropped"), ("dead", "claimed")):
         with pytest.raises(WayfareError):
