@@ -59,6 +59,8 @@ def heard_in(form: Mapping[str, str], query: Mapping[str, str], words: Mapping[s
         raise Unreadable("it names no message: MessageSid is missing")
     status = form.get("MessageStatus") or form.get("SmsStatus") or "received"
     if status in ("received", "receiving"):
+        if ":" in form.get("From", ""):
+            return []  # `whatsapp:+1202…`: another channel, which SMS consent says nothing about
         keyword = form.get("OptOutType", "").lower()
         text = form.get("Body", "")
         return [

@@ -6,10 +6,11 @@ from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from actions.feedback import read_about
 from actions.messages import Sms
 from actions.providers.provider import CREDENTIALS, DEFERRED, DELIVERED, REJECTED, UNKNOWN, Dispatch, House, Result
 from actions.providers.registry import make_provider
@@ -98,3 +99,26 @@ def test_settings_that_cannot_work_are_said(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig, match=r"providers\.yaml: sms: ") as error:
         make_provider("sms", block, House(config=Config(), clock=lambda: 0), {})
     assert "t0ken" not in str(error.value)
+
+
+async def test_its_status_is_called_back_where_the_public_address_is_known() -> None:
+    house = House(config=Config(public_url="https://shop.example.com/"), clock=lambda: 0, secret="s3cret")
+    async with HttpServer({"sid": "SM123"}) as server:
+        provider = make_provider("sms", {"provider": "twilio", "base_url": server.url, "account": "AC1", "token": "t"}, house, {})
+        await send(provider, dispatch())
+        await provider.close()
+    url = urlsplit(parse_qs(server.requests[0]["body"].decode())["StatusCallback"][0])
+    assert (url.scheme, url.netloc, url.path) == ("https", "shop.example.com", "/v1/callbacks/twilio")
+    found = read_about("s3cret", parse_qs(url.query)["about"][0])
+    assert found is not None
+    assert (found.contact, found.effect) == ("ann", "e" * 32)
+
+
+@pytest.mark.parametrize(("consent", "facts"), [("sms", [["unsubscribed", {"channel": "sms"}]]), ("", None)])
+async def test_who_opted_out_at_twilio_is_unsubscribed(consent: str, facts: Any) -> None:
+    one = dispatch()
+    one.effect.consent = consent  # "": a notice to the team, whose number says nothing about the contact
+    async with HttpServer() as server, twilio(server.url) as provider:
+        server.behave = (400, {}, '{"code": 21610, "message": "unsubscribed recipient"}')
+        result = await send(provider, one)
+    assert (result.state, result.data.get("events")) == (REJECTED, facts)
