@@ -7,7 +7,7 @@ nothing. Its own tracking is always off: what is to be tracked is tracked as eve
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
-from actions.messages import Email
+from actions.messages import Attachment, Email
 from actions.mime import MimeFault, allowed_header, header_text, mailbox, plain_line
 from actions.outgoing import EmailSettings, Outgoing
 from actions.providers.provider import (
@@ -130,6 +130,8 @@ class SendGrid(Provider):
             request["reply_to"] = _address(email.reply_to)
         if headers:
             request["headers"] = headers
+        if email.attachments:
+            request["attachments"] = [_file(file) for file in email.attachments]
         return msgspec.json.encode(request)
 
     def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
@@ -191,6 +193,11 @@ class SendGrid(Provider):
 def _address(text: str) -> dict[str, str]:
     found = mailbox(text)
     return {"email": found.address, "name": plain_line(found.name)} if found.name else {"email": found.address}
+
+
+def _file(file: Attachment) -> dict[str, str]:
+    """An attachment; SendGrid takes no parameters of its type."""
+    return {"content": b64encode(file.content).decode(), "filename": file.name, "type": file.kind.partition(";")[0], "disposition": "attachment"}
 
 
 def _sendable(text: str) -> str:
