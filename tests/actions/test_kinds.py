@@ -74,7 +74,7 @@ def faults(element):
 
 def test_every_kind_is_found_under_its_name_and_documented():
     found = load_registry()
-    assert len(found) == 20
+    assert len(found) == 27
     for name, kind in found.items():
         assert issubclass(kind, Action)
         assert kind.kind == name == kind.__module__.rpartition(".")[2]
