@@ -106,7 +106,7 @@ def replaced(text: str, inner: str) -> str:
 class Table:
     """Hears each result. `proved` and `left` are proofs by test, without and with a reason not to believe them."""
 
-    def __init__(self, readme: Path = README) -> None:
+    def __init__(self, readme: Path) -> None:
         self._readme = readme
         self.collected: list[Proof] = []
         self.left: set[str] = set()  # tests that failed, were skipped or deselected
@@ -150,4 +150,4 @@ class Table:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Table(), "wayfare-table")
+    config.pluginmanager.register(Table(README), "wayfare-table")
