@@ -120,9 +120,10 @@ class WordpressApi:
                 raise Refused(self._refusal(answer, "answer"))
         raise Refused(rejected("the site took none of the logins that were tried"))
 
-    async def write(self, user: int, roles: list[str]) -> None:
-        """Give a user exactly these roles of those that the site knows. A user who is gone meanwhile is none of this method's business."""
-        answer = await self._ask("POST", f"/{user}", {}, {"roles": roles})
+    async def write(self, user: User, roles: list[str]) -> None:
+        """Give a user exactly these roles of those that the site knows; nothing where the user is gone meanwhile."""
+        kept = {"email": unescape(user.email)} if "&" in user.email else {}  # an update would escape what it has stored once more: `&amp;amp`
+        answer = await self._ask("POST", f"/{user.id}", {}, {"roles": roles, **kept})
         if answer.status >= 300 and answer.error.code != "rest_user_invalid_id":
             raise Refused(self._refusal(answer, "answer"))
 
@@ -146,7 +147,7 @@ class WordpressApi:
         if status in BUSY:
             wait_ms = retry_after_ms(answer.headers.get("Retry-After"), self._clock())
             return self._failed("busy", said, blames=DEST, retry_after_ms=wait_ms, counts=status != 429)
-        if error.code == OF_THE_ROLE:  # somebody may define it, or mend providers.yaml; others levels are well
+        if error.code == OF_THE_ROLE:  # somebody may define it, or mend providers.yaml; other levels are well
             return self._failed("role", said, blames=MESSAGE)
         if status in {401, 403}:
             return rejected(said, code=error.code) if error.code in OF_THE_USER else Result(state=CREDENTIALS, reason=clean(said), blames=DEST)

@@ -129,7 +129,7 @@ class Wordpress(Provider):
                 return Result(state=DELIVERED, data={"user": user.id})
             progress.writing = True
             if user is not None:
-                await site.api.write(user.id, [*(one for one in user.roles if one != role), *([role] if access.give else [])])
+                await site.api.write(user, [*(one for one in user.roles if one != role), *([role] if access.give else [])])
             elif not await site.api.create(access.email, role, _names(access)):
                 if hidden:
                     return rejected("the site has a user with this address, but shows none: perhaps it is one of another site of a network")
