@@ -114,6 +114,8 @@ class Work:
         """Charge a customer's default payment method, unless an earlier attempt is found."""
         query = {"customer": charge.customer, "limit": str(EARLIER_MAX)}
         earlier = await self._call("GET", "/v1/payment_intents", query)
+        if not earlier.good:
+            return earlier.reason
         for intent in things(earlier.body):
             if verdict := self._earlier(intent, charge.transaction):
                 return verdict
@@ -121,7 +123,13 @@ class Work:
         method = id_of(mapping(customer.get("invoice_settings")).get("default_payment_method")) or id_of(customer.get("default_source"))
         if not method:
             return DECLINED, {"code": "no_payment_method", "reason": "the customer has no default payment method"}
-        form = {
+        answer = await self._post("/v1/payment_intents", self._form(charge, amount, method), number)
+        if answer.declined:
+            return _declined(answer)
+        return of_intent(answer.body) or (DECLINED, {"reason": "not paid"}) if answer.good else answer.reason
+
+    def _form(self, charge: Charge, amount: int, method: str) -> dict[str, str]:
+        return {
             "amount": str(amount),
             "currency": charge.currency.lower(),
             "customer": charge.customer,
@@ -130,10 +138,6 @@ class Work:
             "off_session": "true",  # nobody is there to answer the bank
             **{f"metadata[{name}]": value for name, value in self._metadata(charge.transaction).items()},
         }
-        answer = await self._post("/v1/payment_intents", form, number)
-        if answer.declined:
-            return _declined(answer)
-        return of_intent(answer.body) or (DECLINED, {"reason": "not paid"}) if answer.good else answer.reason
 
     def _earlier(self, intent: Mapping[str, Any], transaction: str) -> Verdict | None:
         """The verdict of an earlier attempt: any that charged this transaction, or one of this effect's."""

@@ -22,6 +22,7 @@ class StripeServer:
             "cus_1": {"id": "cus_1", "email": "ann@example.com", "invoice_settings": {"default_payment_method": "pm_1"}}
         }
         self.faults: list[str] = []
+        self.searchable = True  # whether payment intents can be listed
         self.keys: dict[str, tuple[int, dict[str, Any]]] = {}
         self.charges: list[str] = []  # what money was really taken for
         self.requests: list[tuple[str, str, dict[str, str], dict[str, str]]] = []  # method, path, headers, form or query
@@ -85,9 +86,9 @@ class StripeServer:
                 return 200, {"id": number, "status": self.subscriptions[number]}
             case ["customers", number] if number in self.customers:
                 return 200, self.customers[number]
-            case ["payment_intents"] if method == "GET":
+            case ["payment_intents"] if method == "GET" and self.searchable:
                 return 200, {"data": [one for one in reversed(self.intents) if one["customer"] == form["customer"]]}
-            case ["payment_intents"]:
+            case ["payment_intents"] if method == "POST":
                 return self._intent(form, decline)
         return _error(404, "resource_missing", f"No such {parts[0]}")
 

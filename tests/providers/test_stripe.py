@@ -205,6 +205,13 @@ async def test_what_an_invoice_says_decides(status: str, intent: Any, event: str
     assert len(server.charges) <= 1
 
 
+async def test_nothing_is_charged_where_earlier_payments_cannot_be_searched() -> None:
+    async with StripeServer() as server:
+        server.searchable = False
+        result = await send(server, dispatch(DIRECT))
+    assert (result.state, server.charges) == (REJECTED, [])
+
+
 async def test_a_customer_without_a_card_is_a_decline() -> None:
     async with StripeServer() as server:
         server.customers["cus_1"] = {"id": "cus_1", "invoice_settings": {"default_payment_method": None}, "default_source": None}
