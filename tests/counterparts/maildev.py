@@ -1,0 +1,40 @@
+"""maildev, an SMTP server with a mailbox to look at: `with start() as box:` gives its port, and its mails as a mail program reads them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.counterparts.needs import path_of
+from tests.counterparts.process import free_port, started
+
+
+class Mailbox:
+    """A running maildev. `mails()` is its list: subject, from, to, headers, html, text, attachments, envelope."""
+
+    def __init__(self, port: int, web: int) -> None:
+        self.port = port
+        self._url = f"http://127.0.0.1:{web}/api/email"
+
+    def mails(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(self._url, timeout=10) as answer:
+            return json.load(answer)  # type: ignore[no-any-return]
+
+    def attachment(self, mail: dict[str, Any], name: str) -> bytes:
+        """The content of an attachment of a mail."""
+        with urllib.request.urlopen(f"{self._url}/{mail['id']}/attachment/{name}", timeout=10) as answer:
+            return answer.read()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def start(*options: str) -> Iterator[Mailbox]:
+    """A mailbox of its own; `options` are those of its program, such as "--incoming-user", "shop"."""
+    with tempfile.TemporaryDirectory(prefix="maildev-") as folder:
+        port, web = free_port(), free_port()
+        where = ["--ip", "127.0.0.1", "--web-ip", "127.0.0.1", "-s", str(port), "-w", str(web), "--mail-directory", folder]
+        with started(path_of("maildev"), *where, *options, port=port, url=f"http://127.0.0.1:{web}/api/email"):
+            yield Mailbox(port, web)
