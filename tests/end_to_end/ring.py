@@ -22,6 +22,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from actions.feedback import Hearing
 from actions.limits import read_limits
 from actions.list_jobs import ListKeeper
 from actions.list_mail import ListMail
@@ -177,15 +178,14 @@ class Ring:
         snapshots = work_pool.Snapshots(self.store.workspaces, self.config)
         workspace = await snapshots.compiled(await self.store.workspaces.newest())
         assert workspace is not None
-        house = House(config=self.config, clock=epoch_ms, secret="link-secret")
+        hearing = Hearing(self.store.intake, self.store.directory, self.config.partitions, "link-secret", outbox=self.store.outbox)
+        house = House(config=self.config, clock=epoch_ms, secret="link-secret", hear=hearing.hear)
         for channel in channels or ("email", "sms", "webhook"):
             pool = Pool(
                 channel,
                 outbox or self.store.outbox,
                 self.store.budget,
-                ListKeeper(self.store.lists, self.config)
-                if channel == LISTS
-                else make_provider(channel, workspace.providers[channel], house, os.environ),
+                ListKeeper(self.store.lists, self.config) if channel == LISTS else make_provider(channel, workspace.providers[channel], house, os.environ),
                 snapshots.compiled,
                 self.config,
                 epoch_ms,
