@@ -339,6 +339,9 @@ class Directory(Protocol):
     async def once(self, key: str, value: bytes, ttl_ms: int) -> bytes | None:
         """Set if absent; the value that stood there before, or None where this one was first (idempotency keys, first-start secrets)."""
 
+    async def kept(self, key: str) -> bytes | None:
+        """What `once` keeps under a key, None where there is nothing (any more)."""
+
     async def processes(self) -> dict[str, bytes]:
         """What every live process published last."""
 

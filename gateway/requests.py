@@ -56,9 +56,17 @@ class MapContacts(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TaskOutcome(msgspec.Struct, forbid_unknown_fields=True):
-    """How a task ended: one of the outcomes that its `assign_task` names, or empty where it names none."""
+    """How a task ended: one of the outcomes that its `assign_task` names, or empty where it names none. `by`, where it is given, is the team
+    member who says so, and must be one to whom the task was assigned."""
 
     outcome: str = ""
+    by: str = ""
+
+
+class TaskAssignment(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom a task goes to: `owner`, `user:ID` or `role:NAME`, as in a map."""
+
+    to: Text
 
 
 class EffectFilter(msgspec.Struct, forbid_unknown_fields=True):

@@ -77,6 +77,11 @@ class MemoryDirectory:
         self._once[key] = value, self._clock() + ttl_ms if ttl_ms else float("inf")
         return None
 
+    async def kept(self, key: str) -> bytes | None:
+        """What `once` keeps under a key."""
+        found, until_ms = self._once.get(key, (None, 0))
+        return found if until_ms > self._clock() else None
+
     def control(self) -> MemoryControl:
         """The port of the same store that sees the same processes."""
         return MemoryControl(self._clock, self._processes)

@@ -85,6 +85,11 @@ class RedisDirectory:
         found: bytes | None = await self._one(command("SET", f"wf:once:{key}", value, "NX", "GET", *expiry, writes=True))
         return found
 
+    async def kept(self, key: str) -> bytes | None:
+        """What `once` keeps under a key."""
+        found: bytes | None = await self._one(command("GET", f"wf:once:{key}"))
+        return found
+
     async def processes(self) -> dict[str, bytes]:
         """What every live process published last; what expired long ago is cleared away."""
         live, gone = living(*checked(await self._client.run(processes_calls())))

@@ -63,7 +63,9 @@ async def test_api_keys(storage):
 async def test_once_is_won_by_the_first_until_it_expires(storage):
     assert await storage.directory.once("k", b"a", 20) is None
     assert await storage.directory.once("k", b"b", 20) == b"a"
+    assert await storage.directory.kept("k") == b"a"
     await storage.pass_ms(25)
+    assert await storage.directory.kept("k") is None
     assert await storage.directory.once("k", b"c", 20) is None
     assert await storage.directory.once("for good", b"d", 0) is None
     await storage.pass_ms(25)
