@@ -1,8 +1,9 @@
-"""What limits.yaml says about sending: rates, allowances of a day, delivery modes; and the tokens that a pool holds of them.
+"""What limits.yaml says about sending: rates, allowances of a day, warm-up, delivery modes; and the tokens that a pool holds of them.
 
 A rate is `500/s`, `30/m` or `1000/h`; it is spent from grants of one place in storage (GCRA), in slices of at most a tenth of a second's
 worth, which expire in a second. What isn't used by then is burned, so a dead pool never makes a limit overflow. A limit's name is
-`channel`, `channel:dest` or either with `/day`; an allowance of a day is a number, and days change in the workspace's time zone.
+`channel`, `channel:dest` or either with `/day`; an allowance of a day is a number, and days change in the workspace's time zone. A warm-up
+table is an allowance that grows day by day; where there are both, the smaller one holds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from engine.core.errors import InvalidConfig, Problem
+from engine.core.quiet import Quiet
+from engine.core.send_limits import SendLimits
+from engine.core.send_limits import read_limits as read_all
+from engine.core.sender_care import WarmUp
 from engine.ports import DEFAULT_CONSENT, Budget
 
 GRANT_MS = 1_000
@@ -24,6 +29,7 @@ DAY_RETRY_MS_MAX = 60_000  # an exhausted day is asked again, since the allowanc
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_NAMED_IN_LOWER_CASE = frozenset({"email", "webhook"})  # whose destinations are domains and hosts
 _ONCE_BY_DEFAULT = frozenset({"email", "sms", "postcard"})
 
 
@@ -36,6 +42,16 @@ class Limits(msgspec.Struct, frozen=True):
     once: bool = True  # at_most_once
     timezone: str = "UTC"
     consent: dict[str, str] = {}  # for contacts that have none on record
+    warm_up: dict[str, WarmUp] = {}
+    throttled: frozenset[str] = frozenset()  # destinations that are slowed down where they ask for it
+    suppressed: frozenset[str] = frozenset()
+    quiet: Quiet | None = None
+
+    def allowance(self, dest: str, day: str) -> int | None:
+        """What may be sent on a day; None where nothing limits it."""
+        table = self.warm_up.get(dest)
+        found = [most for most in (self.days.get(dest), table.allowance(day) if table else None) if most is not None]
+        return min(found, default=None)
 
     def day(self, now_ms: int) -> str:
         """The calendar day, such as 2026-01-05."""
@@ -48,14 +64,18 @@ class Limits(msgspec.Struct, frozen=True):
         return max(1, min(DAY_RETRY_MS_MAX, int((midnight.astimezone(UTC) - now.astimezone(UTC)).total_seconds() * 1_000)))
 
 
-def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
-    """The part of limits.yaml that a channel's pool needs. Raises InvalidConfig naming the entry that can't be read."""
+def read_limits(document: Mapping[str, Any], channel: str, read: SendLimits | None = None) -> Limits:
+    """The part of limits.yaml that a channel's pool needs. Raises InvalidConfig naming the entry that can't be read.
+
+    `read` is what a compiled workspace has read of it already.
+    """
     rates, days = {}, {}
     for name, value in (document.get("rates") or {}).items():
         place, daily, _ = str(name).partition("/day")
         kept, _, dest = place.partition(":")
         if kept != channel:
             continue
+        dest = dest.lower() if channel in _NAMED_IN_LOWER_CASE else dest
         if daily:
             days[dest] = _allowance(name, value)
         else:
@@ -68,7 +88,19 @@ def read_limits(document: Mapping[str, Any], channel: str) -> Limits:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise InvalidConfig(f"limits.yaml: unknown time zone {timezone!r}") from None
-    return Limits(channel, rates, days, mode == "at_most_once", timezone, {**DEFAULT_CONSENT, **(document.get("default_consent") or {})})
+    read = read or read_all(document, [])
+    return Limits(
+        channel,
+        rates,
+        days,
+        mode == "at_most_once",
+        timezone,
+        {**DEFAULT_CONSENT, **(document.get("default_consent") or {})},
+        warm_up={dest.lower(): table for name, table in read.warm_up.items() for kept, _, dest in [name.partition(":")] if kept == channel},
+        throttled=read.mail_domains if channel == "email" else frozenset(),
+        suppressed=read.suppressed.get(channel, frozenset()),
+        quiet=read.quiet_hours.get(channel),
+    )
 
 
 def limit_problems(document: Any, file: str = "limits.yaml") -> list[Problem]:
@@ -126,7 +158,7 @@ class Tokens:
 
     def limited(self) -> list[str]:
         """Destinations with a limit of their own."""
-        return [dest for dest in {*self.limits.rates, *self.limits.days} if dest]
+        return [dest for dest in {*self.limits.rates, *self.limits.days, *self.limits.warm_up} if dest]
 
     def wait_ms(self, dest: str) -> int:
         """How long a limit stays closed; 0 where it is open."""
@@ -160,10 +192,14 @@ class Tokens:
 
     async def take_day(self, dest: str, want: int) -> int:
         """Up to `want` of a day's allowance; asked only for what is in hand, because it is not given back."""
-        if dest not in self.limits.days or want <= 0:
+        if want <= 0 or (dest not in self.limits.days and dest not in self.limits.warm_up):
             return want
         now_ms = self._clock()
-        granted = await self._budget.grant_day(f"{self._name(dest)}/day", self.limits.days[dest], want, self.limits.day(now_ms))
+        day = self.limits.day(now_ms)
+        most = self.limits.allowance(dest, day)
+        if most is None:
+            return want
+        granted = await self._budget.grant_day(f"{self._name(dest)}/day", most, want, day)
         if granted < want:
             self._closed[dest] = now_ms + self.limits.day_wait_ms(now_ms)
         return granted

@@ -18,7 +18,13 @@ DOCUMENT = {
 
 def test_each_channel_reads_its_part() -> None:
     assert read_limits(DOCUMENT, "email") == Limits(
-        "email", {"": 500.0, "gmail.com": 50.0}, {"gmail.com": 1_000}, True, "America/New_York", {"email": "subscribed", "sms": "unsubscribed"}
+        "email",
+        {"": 500.0, "gmail.com": 50.0},
+        {"gmail.com": 1_000},
+        True,
+        "America/New_York",
+        {"email": "subscribed", "sms": "unsubscribed"},
+        throttled=frozenset({"gmail.com"}),
     )
     sms = read_limits(DOCUMENT, "sms")
     assert (sms.rates, sms.days, sms.once) == ({"": 0.5}, {"": 200}, False)
@@ -109,7 +115,7 @@ async def test_a_destination_with_a_limit_does_not_hold_up_the_others() -> None:
 async def test_a_days_allowance_ends_and_begins_with_the_day() -> None:
     bench = Bench()
     provider = Told(fine)
-    limits = read_limits({"rates": {"sms/day": 30}, "timezone": "UTC"}, "sms")
+    limits = read_limits({"rates": {"sms/day": 30}, "timezone": "UTC", "quiet_hours": {"sms": None}}, "sms")
     pool = bench.pool("sms", provider, limits)
     bench.decide("sms", count=50)
     await bench.work(pool)
