@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import smpp34
 import uvloop
 
 from actions.providers.provider import DELIVERED, Dispatch, House, Provider, Report, Result
@@ -27,6 +29,8 @@ from engine.core.effects import Effect, effect_id
 from engine.core.workspace import Workspace, compile_workspace
 
 DECIDED_MS = 1_767_603_600_000
+SENDER = "+12025550100"
+SESSIONS, WINDOW = 2, 50  # as the settings of the provider have them
 FILLER_BYTES = 3_700  # of HTML; the plain text beside it is made of it, and the whole mail has about 8 KB
 
 
@@ -74,6 +78,13 @@ def webhooks(count: int, url: str, dest: str) -> Iterator[Effect]:
         yield _effect(number, "send_webhook", "webhook", dest, {"method": "POST", "url": url, "headers": {"Content-Type": "application/json"}, "body": body})
 
 
+def texts(count: int) -> Iterator[Effect]:
+    """SMS of one segment."""
+    for number in range(count):
+        params = {"to": f"+1202555{number % 10_000:04}", "text": f"Your order {number} is on its way and arrives tomorrow. Reply STOP to end."}
+        yield _effect(number, "send_sms", "sms", "", params, consent="sms")
+
+
 def _effect(number: int, kind: str, channel: str, dest: str, params: dict[str, Any], consent: str = "") -> Effect:
     contact = f"c{number}"
     made = effect_id(contact, 1, 1, 1, 0)
@@ -113,6 +124,11 @@ async def _webhook(flags: argparse.Namespace) -> Sent:
     return await _run("webhook", block, list(webhooks(flags.messages, f"http://{dest}/hook", dest)))
 
 
+async def _sms(flags: argparse.Namespace) -> Sent:
+    block = {"provider": "smpp", "host": "127.0.0.1", "port": flags.port, "system_id": "bench", "password": "bench", "from": SENDER}
+    return await _run("sms", block, list(texts(flags.messages)))
+
+
 async def _run(channel: str, block: dict[str, Any], effects: list[Effect]) -> Sent:
     config = Config()
     workspace = compile_workspace(documents({channel: block, "email": block}), load_registry(), config, number=1)
@@ -140,6 +156,21 @@ async def _bare_webhook(flags: argparse.Namespace) -> Sent:
         return await bare(post, bodies, Config().in_flight_per_host_max)
 
 
+async def _bare_sms(flags: argparse.Namespace) -> Sent:
+    """The same texts by smpp34's own client: no numbers looked at, no alphabet chosen, no verdict. Two sessions, as ours has."""
+    clients = [smpp34.Client("127.0.0.1", flags.port, "bench", "bench", bind_type="TRX", window_size=WINDOW) for _ in range(SESSIONS)]
+    sessions = itertools.cycle([await client.connect() for client in clients])
+
+    async def submit(params: dict[str, str]) -> bool:
+        to, text = params["to"].lstrip("+"), params["text"].encode()
+        return (await next(sessions).submit_sm(to, text, source_addr=SENDER.lstrip("+"), registered_delivery=1)).is_success
+
+    sent = await bare(submit, [effect.params for effect in texts(flags.messages)], SESSIONS * WINDOW)
+    for client in clients:
+        await client.stop()
+    return sent
+
+
 async def bare(send: Callable[[Any], Awaitable[bool]], items: list[Any], parallel: int) -> Sent:
     """Each item by itself, `parallel` at a time."""
 
@@ -153,7 +184,7 @@ async def bare(send: Callable[[Any], Awaitable[bool]], items: list[Any], paralle
     return Sent(len(items), delivered, time.perf_counter() - wall, time.process_time() - cpu)
 
 
-KINDS = {"email": _email, "webhook": _webhook, "bare-webhook": _bare_webhook}
+KINDS = {"email": _email, "webhook": _webhook, "bare-webhook": _bare_webhook, "sms": _sms, "bare-sms": _bare_sms}
 
 
 def main() -> None:

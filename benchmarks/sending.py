@@ -1,7 +1,8 @@
 """The sending suite: our sender on one core beside what nobody here wrote, at the same sink, in turns, as ratios.
 
 Email: personalised 8 KB multipart mail (unsigned, and signed with Ed25519 and RSA-2048) to Postfix's smtp-sink, beside Postfix's
-smtp-source, which repeats one message over kept connections. Webhooks: over kept connections, beside a bare loop over the same client library.
+smtp-source, which repeats one message over kept connections. Webhooks over kept connections, and SMS over SMPP: beside a bare loop over aiohttp
+and over smpp34's client, to a sink of the demo and to smpp34's server.
 Each round runs every sender once, pinned to one core, with the sink on another; a ratio is taken within its round, and the median of the rounds
 is what counts. Where Postfix is not installed the email part is left out, and says so.
 """
@@ -57,11 +58,11 @@ def steps(size: Size) -> int:
 def run(size: Size, folder: Path, say: Say) -> list[dict[str, Any]]:
     """One result: every sender's rate by round, and the ratios."""
     rounds = []
-    with tempfile.TemporaryDirectory(dir=folder) as keys, Sinks() as sinks, _smtp_sink() as smtp_port:
+    with tempfile.TemporaryDirectory(dir=folder) as keys, Sinks() as sinks, _smtp_sink() as smtp_port, _smsc() as smpp_port:
         _pin(sinks.pid, _cores()[1])
         dkim = _keys(Path(keys))
         for number in range(1, size.rounds + 1):
-            rates = dict(_round(size.messages, smtp_port, int(sinks.url.rpartition(":")[2]), dkim))
+            rates = dict(_round(size.messages, smtp_port, int(sinks.url.rpartition(":")[2]), smpp_port, dkim))
             rounds.append(rates)
             say(f"round {number} of {size.rounds}: " + ", ".join(f"{name} {rate['per_s']:,.0f}/s" for name, rate in rates.items()))
     ratios = {name: [_ratio(rates, name) for rates in rounds] for name in TARGETS if name in rounds[0]}
@@ -95,7 +96,7 @@ def _ratio(rates: dict[str, dict[str, float]], name: str) -> float:
     return round(rates[name]["per_s"] / rates[BESIDE[name.partition(" ")[0]]]["per_s"], 3)
 
 
-def _round(messages: int, smtp_port: int, http_port: int, dkim: dict[str, Path]) -> Iterator[tuple[str, dict[str, float]]]:
+def _round(messages: int, smtp_port: int, http_port: int, smpp_port: int, dkim: dict[str, Path]) -> Iterator[tuple[str, dict[str, float]]]:
     if smtp_port:
         yield "smtp-source", _smtp_source(smtp_port, messages)
         yield "email", _ours("email", smtp_port, messages)
@@ -103,6 +104,8 @@ def _round(messages: int, smtp_port: int, http_port: int, dkim: dict[str, Path])
             yield f"email {name}", _ours("email", smtp_port, messages, f"--dkim={file}")
     yield "bare aiohttp", _ours("bare-webhook", http_port, messages)
     yield "webhook", _ours("webhook", http_port, messages)
+    yield "bare smpp34", _ours("bare-sms", smpp_port, messages)
+    yield "sms", _ours("sms", smpp_port, messages)
 
 
 def _ours(kind: str, port: int, messages: int, *flags: str) -> dict[str, float]:
@@ -144,6 +147,21 @@ def _smtp_sink() -> Iterator[int]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def _smsc() -> Iterator[int]:
+    """The SMSC of smsc.py."""
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.smsc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    _pin(process.pid, _cores()[1])
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
 
 
 def _wait_until_listening(port: int) -> None:
