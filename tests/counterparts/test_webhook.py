@@ -30,7 +30,7 @@ def verified(request: dict[str, Any]) -> Any:
 @proves(
     "send_webhook",
     "a receiver that verifies with `standardwebhooks`",
-    "each method arrives signed, with its merge fields in path and body; a repetition after a 503 bears the same id",
+    "each method arrives signed, with its merge fields in path, header and body",
 )
 async def test_each_method_arrives_signed_and_merged() -> None:
     async with running() as ring, Host() as host:
@@ -54,6 +54,7 @@ async def test_each_method_arrives_signed_and_merged() -> None:
         assert len({request["headers"]["webhook-id"] for request in host.requests}) == 5
 
 
+@proves("send_webhook", "a receiver that verifies with `standardwebhooks`", "a repetition after a 503 bears the same id, and is signed again")
 async def test_a_repetition_bears_the_same_id_and_is_signed_again() -> None:
     async with running() as ring, Host() as host:
         await host.listen()
