@@ -305,7 +305,7 @@ class Partition:
             turns = decode_any(stored) if stored else 0
         router = self._stepping.routers.get(record.contact.removeprefix("router:"), {})
         data = record.data
-        owner = route(router, turns, f"{data['contact']}.{data['enrollment']}.{data['position']}.{data['hop']}")
+        owner = route(router, turns, data)
         self._entities[key] = turns + 1
         self._changes.posts.append(Post(data["contact"], "owner", {**data, "owner": owner}))
 

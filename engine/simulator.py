@@ -171,8 +171,7 @@ class _Run:
             if post.kind == "route":
                 router = post.to.removeprefix("router:")
                 turns = self.turns[router] = self.turns.get(router, -1) + 1
-                draw = f"{post.data['contact']}.{post.data['enrollment']}.{post.data['position']}"
-                owner = route(self.workspace.routers.get(router, {}), turns, draw)
+                owner = route(self.workspace.routers.get(router, {}), turns, post.data)
                 self.step(contact, Posted(contact.id, 0, 0, "owner", {**post.data, "owner": owner}))
 
     def number(self, contact: str, armed: int) -> int:

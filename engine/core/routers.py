@@ -20,13 +20,14 @@ def pick(weights: list[float], seed: str) -> int:
     return next((index for index, upper in enumerate(sums) if at < upper), 0)
 
 
-def route(router: Mapping[str, Any], turns: int, draw: str) -> str:
+def route(router: Mapping[str, Any], turns: int, lead: Mapping[str, Any]) -> str:
     """The member that gets the lead, "" where the router has none.
 
-    Round robin goes by `turns`, the leads routed before; weighted draws from `draw`, which names the lead.
+    Round robin goes by `turns`, the leads routed before; weighted draws from the lead itself: its contact, enrollment, position and hop.
     """
     members = router.get("members") or []
-    if isinstance(members, dict):
+    if isinstance(members, Mapping):
         names = list(members)
-        return names[pick([float(weight) for weight in members.values()], draw)] if names else ""
+        seed = f"{lead['contact']}.{lead['enrollment']}.{lead['position']}.{lead['hop']}"
+        return names[pick([float(weight) for weight in members.values()], seed)] if names else ""
     return str(members[turns % len(members)]) if members else ""

@@ -12,7 +12,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -108,12 +108,12 @@ class Host(HttpServer):
 class ShardThread:
     """A shard with its lease thread, as its actor runs them. `dying` may stand between it and its commits, and kill it."""
 
-    def __init__(self, name: str, url: str, config: Config, dying: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, name: str, url: str, config: Config, dying: Callable[[Any], Any] | None = None, partitions: Collection[int] = ()) -> None:
         self.store = RedisStore.connect(url, config)
         if dying is not None:
             self.store.commits = dying(self.store.commits)
         self.shard = Shard(name, self.store, config, work_shard.Snapshots(self.store.snapshots, config).compiled)
-        self.shard.assign(frozenset(range(config.partitions)))
+        self.shard.assign(frozenset(partitions or range(config.partitions)))
         self.dead = threading.Event()
         self._stop = threading.Event()
         self._config = config
@@ -163,9 +163,9 @@ class Ring:
 
     # -- parts -------------------------------------------------------------------------------------------------------------
 
-    def start_shard(self, dying: Callable[[Any], Any] | None = None) -> ShardThread:
-        """One more shard that wants all partitions."""
-        shard = ShardThread(f"shard-{next(self._numbers)}", self.url, self.config, dying)
+    def start_shard(self, dying: Callable[[Any], Any] | None = None, partitions: Collection[int] = ()) -> ShardThread:
+        """One more shard that wants these partitions, all where none are named."""
+        shard = ShardThread(f"shard-{next(self._numbers)}", self.url, self.config, dying, partitions)
         self.shards.append(shard)
         return shard
 
