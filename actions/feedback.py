@@ -19,7 +19,8 @@ from engine.core.records import Event, Outcome, Record, Update
 from engine.ports import Directory, Intake, Outbox
 
 PURPOSE = "about"
-FINAL = frozenset({"delivered", "rejected"})  # statuses that say what became of an effect that is listed as unknown
+# What a notice says of an effect that is listed as unknown: whatever came back from a mailbox had been delivered there.
+FINAL = {"delivered": "delivered", "complained": "delivered", "rejected": "rejected", "bounced": "rejected"}
 _DECIDED_BY = {"email": "send_email", "sms": "send_sms", "postcard": "send_postcard"}  # whose outcome it is where no token says so
 
 
@@ -134,7 +135,7 @@ class Hearing:
                 home = partition_of(who.contact, self._partitions)
                 batches.setdefault(home, []).extend(records_of(heard, who))
                 if who.effect and heard.status in FINAL:
-                    final.setdefault((home, heard.status), []).append(who.effect)
+                    final.setdefault((home, FINAL[heard.status]), []).append(who.effect)
         for answer in (await self._intake.append(batches, reserve=True)).values() if batches else ():
             if isinstance(answer, Exception):
                 raise answer
