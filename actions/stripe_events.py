@@ -18,7 +18,6 @@ from actions.stripe_api import id_of, in_main_unit, is_id, mapping, text, things
 
 HEADER_CHARS_MAX = 2_048
 SIGNATURES_MAX = 8
-CONTACT_CHARS_MAX = 256
 CANCELLED = frozenset({"canceled", "incomplete_expired"})
 
 Object = Mapping[str, Any]
@@ -55,16 +54,14 @@ def read(body: bytes) -> dict[str, Any]:
     return event
 
 
-def heard_of(event: Object) -> list[Heard]:
+def heard_of(event: Object, contact_chars_max: int) -> list[Heard]:
     """The notices of an event; none where it says nothing about orders or transactions."""
     thing = mapping(mapping(event.get("data")).get("object"))
     facts_of = FACTS.get(text(event.get("type")))
     facts = facts_of(thing) if facts_of is not None else []
     created = event.get("created")
     time = created * 1_000 if isinstance(created, int) and 0 < created < 10**11 else None
-    metadata = _metadata(thing)
-    contact = text(metadata.get("wayfare_contact")) or text(metadata.get("contact"))
-    contact = contact if len(contact) <= CONTACT_CHARS_MAX else ""
+    contact = _contact(thing, contact_chars_max)
     email = "" if contact else _email(thing)
     number = text(event.get("id"))
     return [
@@ -196,6 +193,13 @@ def _details(thing: Object) -> dict[str, Any]:
 
 def _metadata(thing: Object) -> dict[str, Any]:
     return {**mapping(_details(thing).get("metadata")), **mapping(thing.get("metadata"))}
+
+
+def _contact(thing: Object, chars_max: int) -> str:
+    """The contact that the metadata names; "" for what can't be the id of one (it may be a customer's own text)."""
+    metadata = _metadata(thing)
+    contact = text(metadata.get("wayfare_contact")) or text(metadata.get("contact"))
+    return contact if len(contact) <= chars_max and contact.isprintable() else ""
 
 
 def _transaction(thing: Object) -> str:

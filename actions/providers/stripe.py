@@ -89,7 +89,7 @@ class Stripe(Provider):
     async def receive(cls, settings: StripeSettings, inbound: Inbound, house: House) -> Reception:
         stripe_events.check_signature(settings.webhook_secret, inbound, house.clock() // 1_000, settings.tolerance_s)
         event = stripe_events.read(inbound.body)
-        heard = stripe_events.heard_of(event)
+        heard = stripe_events.heard_of(event, house.config.contact_id_chars_max)
         customer = stripe_events.customer_of(event)
         if heard and customer and not (heard[0].contact or heard[0].email):
             email = await _email_of(settings, house, customer)

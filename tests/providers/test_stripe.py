@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -203,6 +204,35 @@ async def test_what_an_invoice_says_decides(status: str, intent: Any, event: str
     assert (result.state, events(result)) == (DELIVERED, [(event, "t-in_1")])
     assert first.state == DELIVERED
     assert len(server.charges) <= 1
+
+
+FAULTS = ["", "", "", "lost", "drop", "500", "done 500", "409", "429", "insufficient_funds"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_breaks_everything_is_charged_once_or_declined(seed: int) -> None:
+    """Faults, forgotten keys, operators' replays and second effects, as chance has it: what is told is what was done."""
+    chance = random.Random(seed)
+    async with StripeServer() as server, stripe(server) as provider:
+        items = [Charge(transaction=server.invoice(f"in_{number}"), invoice=f"in_{number}") for number in range(3)]
+        items += [Charge(transaction=f"t-{number}", customer="cus_1", amount=5, currency="usd") for number in range(3)]
+        chance.shuffle(items)
+        results: list[Result] = []
+        attempt = 0
+        while not results or results[-1].state != DELIVERED:
+            attempt = 1 if chance.random() < 0.15 else attempt + 1
+            server.faults = chance.choices(FAULTS, k=chance.randrange(8))
+            if chance.random() < 0.3:
+                server.keys.clear()
+            await provider.send([dispatch(Recharge(transactions=items), attempt)], lambda _, result: results.append(result))
+        told = events(results[-1])
+        assert [transaction for _, transaction in told] == [item.transaction for item in items]
+        assert sorted(server.charges) == sorted(transaction for event, transaction in told if event == "transaction.charged")
+        # another effect takes what was declined, and whatever else somebody puts into collections by mistake
+        server.faults = []
+        await provider.send([dispatch(Recharge(transactions=items), effect="f" * 32)], lambda _, result: results.append(result))
+        assert {event for event, _ in events(results[-1])} == {"transaction.charged"}
+    assert sorted(server.charges) == sorted(item.transaction for item in items)
 
 
 async def test_nothing_is_charged_where_earlier_payments_cannot_be_searched() -> None:

@@ -124,6 +124,12 @@ async def test_the_contact_is_found_by_the_customers_address_where_nothing_names
         await hear(nameless, url=server.url)
 
 
+@pytest.mark.parametrize("name", ["\x00fulfillment:kits", "a\nb", "x" * 257, "", 7, ["ann"]])
+async def test_what_cannot_be_a_contact_is_none(name: Any) -> None:
+    [heard] = await hear(event("invoice.paid", {**INVOICE, "metadata": {"wayfare_contact": name}}))
+    assert (heard.contact, heard.email) == ("", "ann@example.com")
+
+
 BODY = msgspec.json.encode(event("customer.subscription.deleted", SUBSCRIPTION))
 
 
