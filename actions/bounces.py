@@ -18,6 +18,7 @@ import re
 
 HARD, SOFT, BLOCK, AUTH, OTHER = "hard", "soft", "block", "auth", "other"
 CLASSES = (HARD, SOFT, BLOCK, AUTH, OTHER)
+BAD = frozenset({HARD, BLOCK})  # what receivers hold against a sender
 TEXT_CHARS_MAX = 2_000  # of what a server said
 
 _ENHANCED = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")

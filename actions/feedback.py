@@ -7,7 +7,7 @@ are appended with the reserve (they are results, not new work) and with an id, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -109,6 +109,7 @@ class Hearing:
     """Turns what was heard into records and appends them. `unknown` is called for what nobody could be found for (to count it).
 
     A receipt may be the first that is known of an effect that is listed as unknown: with an `outbox`, it is then delivered, or rejected.
+    `counted` is handed everything whose records are in the log.
     """
 
     def __init__(
@@ -119,9 +120,10 @@ class Hearing:
         secret: str,
         unknown: Callable[[Heard], None] | None = None,
         outbox: Outbox | None = None,
+        counted: Callable[[Sequence[Heard]], Awaitable[None]] | None = None,
     ) -> None:
         self._intake, self._directory, self._partitions, self._secret, self._unknown = intake, directory, partitions, secret, unknown
-        self._outbox = outbox
+        self._outbox, self._counted = outbox, counted
 
     async def hear(self, notices: Sequence[Heard]) -> int:
         """Append everything; how many records. Raises Full, Unavailable, ResultUnknown: then the provider must send it again."""
@@ -142,6 +144,8 @@ class Hearing:
         if self._outbox is not None:
             for (home, status), effects in final.items():
                 await self._outbox.resolve(effects, "unknown", status, home)
+        if self._counted is not None:
+            await self._counted(notices)
         return sum(map(len, batches.values()))
 
     async def _who(self, heard: Heard) -> Iterable[About]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from actions.bounces import BAD
 from actions.gate import Gate
 from engine.config import Config
 from engine.core.errors import WayfareError
@@ -32,6 +33,7 @@ class PoolBatch(msgspec.Struct, frozen=True):
     dispatch_ms: dict[str, list[int]]
     limited_ms: int  # spent waiting for the channel's limit since the last batch
     breakers_open: int
+    bounced: int = 0  # of those rejected, for a reason that is held against the sender
 
 
 class Settler:
@@ -101,13 +103,16 @@ class Settler:
 
     def _batch_of(self, settled: list[tuple[Settle, int, int]]) -> PoolBatch:
         outcomes: dict[str, int] = {}
+        bounced = 0
         action_ms = []
         dispatch_ms: dict[str, list[int]] = {}
         for settle, sent_ms, heard_ms in settled:
             outcomes[settle.state] = outcomes.get(settle.state, 0) + 1
+            if settle.state == "rejected":
+                bounced += settle.data.get("class") in BAD
             if sent_ms:
                 action_ms.append(heard_ms - sent_ms)
                 dispatch_ms.setdefault(settle.claim.effect.lane, []).append(heard_ms - settle.claim.effect.decided_ms)
         limited_ms, self.limited_ms = self.limited_ms, 0
         breakers_open = sum(1 for _ in self._gate.breakers.not_closed(self._clock()))
-        return PoolBatch(self._channel, self.provider, outcomes, action_ms, dispatch_ms, limited_ms, breakers_open)
+        return PoolBatch(self._channel, self.provider, outcomes, action_ms, dispatch_ms, limited_ms, breakers_open, bounced)

@@ -35,6 +35,7 @@ async def _serve(duty: Duty, stop: threading.Event, metrics: Metrics) -> None:
             outbox=store.outbox,
             workspaces=store.workspaces,
             directory=store.directory,
+            tallies=store.tallies,
             lists=store.lists,
             registry=load_registry(),
             clock=epoch_ms,

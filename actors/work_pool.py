@@ -6,11 +6,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
 from actions.feedback import Hearing
+from actions.health import HealthWatch, tally_heard
 from actions.limits import Limits, read_limits
 from actions.list_jobs import ListKeeper
 from actions.list_mail import ListMail
@@ -18,6 +20,7 @@ from actions.pool import Pool
 from actions.providers.provider import House, Provider
 from actions.providers.registry import load_providers, make_provider
 from actions.registry import load_registry, render
+from actions.settler import PoolBatch
 from actors.awaited import connect, epoch_ms, run, signing_secret, stopped
 from actors.duty import Duty
 from actors.pool_measures import PoolMeasures
@@ -25,6 +28,7 @@ from actors.presence import present
 from engine.config import Config
 from engine.core.errors import InvalidConfig, Unavailable
 from engine.core.fulfillment import CHANNEL
+from engine.core.sender_care import HEALTH
 from engine.core.workspace import Workspace, compile_workspace
 from engine.ports import Workspaces
 from engine.storage.redis_store import AsyncRedisStore
@@ -47,7 +51,7 @@ async def _carry(duty: Duty, stop: threading.Event, measures: PoolMeasures) -> N
         return
     try:
         secret = await signing_secret(store.directory, duty.config)
-        hearing = Hearing(store.intake, store.directory, duty.config.partitions, secret, outbox=store.outbox)
+        hearing = Hearing(store.intake, store.directory, duty.config.partitions, secret, outbox=store.outbox, counted=partial(tally_heard, store.tallies))
         house = House(config=duty.config, clock=epoch_ms, secret=secret, hear=hearing.hear)
         channels = Channels(duty, store, house, measures)
         await channels.run(stop)
@@ -92,6 +96,8 @@ class Channels:
         self._retired: list[tuple[int, Provider]] = []  # with the time
         self._carried_ms = 2 * duty.config.claim_lease_ms  # then what a provider was handed is settled, or another's
         self._mail = ListMail(store.lists, house)
+        self._measures = measures
+        self._health = {channel: HealthWatch(channel, store.tallies, store.outbox, store.directory.audit, epoch_ms) for channel in HEALTH}
         self._pools = {
             channel: Pool(
                 channel,
@@ -105,11 +111,16 @@ class Channels:
                 owner=duty.name,
                 render=render,
                 compose=self._mail.compose,
-                observe=measures.observe,
+                observe=self._observe,
             )
             for channel in sorted({channel for channel, _ in load_providers()} | {CHANNEL})
         }
         self._pools[CHANNEL].use(ListKeeper(store.lists, duty.config), Limits(CHANNEL, once=False))
+
+    def _observe(self, batch: PoolBatch) -> None:
+        self._measures.observe(batch)
+        if batch.channel in self._health:
+            self._health[batch.channel].observe(batch)
 
     async def run(self, stop: threading.Event) -> None:
         """Run every pool until `stop`, with what the newest snapshot says."""
@@ -130,6 +141,8 @@ class Channels:
         while True:
             await asyncio.sleep(LOOK_S)
             await self._follow()
+            for watch in self._health.values():
+                await watch.look()
             await self._let_go()
 
     async def _let_go(self) -> None:
@@ -148,6 +161,8 @@ class Channels:
         if workspace is not None:
             self._number = number
             for channel, pool in self._pools.items():
+                if channel in self._health:
+                    self._health[channel].limit = workspace.send_limits.health.get(channel)
                 if channel != CHANNEL:  # the engine's own, whatever a workspace says
                     self._take_up(channel, pool, workspace)
 

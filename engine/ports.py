@@ -245,11 +245,11 @@ class Outbox(Protocol):
 
         `partition` says where they are, if that is known; else each is asked."""
 
-    async def stop(self, what: str, stopped: bool) -> None:
-        """The red button: `what` is "*", "channel:email" or "map:welcome". Claims and marks ask for it."""
+    async def stop(self, what: str, stopped: bool, reason: str = "") -> None:
+        """The red button: `what` is "*", "channel:email", "promotional:email" (its bulk lane) or "map:welcome". Claims and marks ask for it."""
 
-    async def stopped(self) -> list[str]:
-        """What is stopped now."""
+    async def stopped(self) -> dict[str, str]:
+        """What is stopped now, in order, and why ("" where nobody said)."""
 
 
 class Budget(Protocol):
@@ -277,6 +277,20 @@ class Lists(Protocol):
 
     async def take_off(self, export: Export, partition: int, contacts: Sequence[str]) -> int:
         """Take off the list those contacts whose rows are still the export's; how many. WayfareError where the export is gone."""
+
+
+TALLY_BUCKETS = 60  # of a window: so sharp is its end
+TALLY_WINDOW_MS = 3_600_000  # where nobody has named one
+
+
+class Tallies(Protocol):
+    """Counts over a sliding window, in one place for every pool and gateway."""
+
+    async def add(self, name: str, counts: Mapping[str, int], window_ms: int = 0) -> dict[str, int]:
+        """Add; what the window holds now. `window_ms` 0: the window that was named last."""
+
+    async def forget(self, name: str) -> None:
+        """Begin anew."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

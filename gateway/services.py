@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import Counter
 
 from actions.feedback import Hearing
+from actions.health import tally_heard
 from engine.config import Config
 from engine.core.action_kind import Registry
 from engine.metrics import Metrics
-from engine.ports import Directory, Intake, Lists, Outbox, Workspaces
+from engine.ports import Directory, Intake, Lists, Outbox, Tallies, Workspaces
 from gateway.admission import Admission
 from gateway.auth import Keys
 from gateway.bodies import Bodies
@@ -31,6 +33,7 @@ class Services:
         outbox: Outbox,
         workspaces: Workspaces,
         directory: Directory,
+        tallies: Tallies,
         lists: Lists,
         registry: Registry,
         clock: Callable[[], int],
@@ -40,13 +43,14 @@ class Services:
     ) -> None:
         self.config, self.clock, self.registry, self.signing_secret, self.name = config, clock, registry, signing_secret, name
         self.intake, self.outbox, self.workspaces, self.directory, self.lists = intake, outbox, workspaces, directory, lists
+        self.tallies = tallies
         self.metrics = metrics or Metrics()
         self.admission = Admission(intake, config)
         self.bodies = Bodies(config)
         self.keys = Keys(directory, config)
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
-        self.hearing = Hearing(intake, directory, config.partitions, signing_secret, outbox=outbox)
+        self.hearing = Hearing(intake, directory, config.partitions, signing_secret, outbox=outbox, counted=partial(tally_heard, tallies))
         self.sightings = Sightings(self.admission, config, self.metrics)
         self.simulating = asyncio.Lock()
         self._accepted: dict[str, Counter] = {}

@@ -15,6 +15,7 @@ from engine.storage.memory_log import MemoryIntake, MemoryLog
 from engine.storage.memory_maps import MemoryWorkspaces
 from engine.storage.memory_outbox import MemoryOutbox
 from engine.storage.memory_partition import Clock, Partition
+from engine.storage.memory_tallies import MemoryTallies
 
 
 class MemoryStore:
@@ -28,6 +29,7 @@ class MemoryStore:
         self.commits = MemoryCommits(self.partitions, config, clock)
         self.outbox = MemoryOutbox(self.partitions, config, clock)
         self.budget = MemoryBudget(clock)
+        self.tallies = MemoryTallies(clock)
         self.workspaces = MemoryWorkspaces(self.partitions, clock)
         self.snapshots = self.workspaces
         self.directory = MemoryDirectory(self.partitions, config, clock)

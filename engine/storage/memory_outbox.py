@@ -66,7 +66,7 @@ class MemoryOutbox:
         ring = where.rings.get((channel, lane), deque())
         taken: list[Held] = []
         passed = 0
-        if _stopped(where, channel):
+        if _stopped(where, channel, lane):
             return taken
         for _ in range(self._config.claim_visits_max):
             if len(taken) >= most or not ring or (passed and passed >= len(ring)):
@@ -102,7 +102,7 @@ class MemoryOutbox:
             if held.flag:
                 drop(where, held, "withdrawn")
                 return "withdrawn"
-            if _stopped(where, effect.channel) or f"map:{effect.map}" in where.stopped:
+            if _stopped(where, effect.channel, effect.lane) or f"map:{effect.map}" in where.stopped:
                 enqueue(where, held, front=True)
                 return "stopped"
             text = where.guard.get(effect.contact, "")
@@ -184,17 +184,17 @@ class MemoryOutbox:
                     drop(where, held, into)
         return moved
 
-    async def stop(self, what: str, stopped: bool) -> None:
+    async def stop(self, what: str, stopped: bool, reason: str = "") -> None:
         """The red button."""
         for where in self._partitions:
             if stopped:
-                where.stopped.add(what)
+                where.stopped[what] = reason
             else:
-                where.stopped.discard(what)
+                where.stopped.pop(what, None)
 
-    async def stopped(self) -> list[str]:
-        """What is stopped now."""
-        return sorted(self._partitions[0].stopped)
+    async def stopped(self) -> dict[str, str]:
+        """What is stopped now, in order, and why."""
+        return dict(sorted(self._partitions[0].stopped.items()))
 
     def _held(self, claim: Claim) -> tuple[Partition, Held | None]:
         """The effect that a claim's token still holds."""
@@ -207,8 +207,8 @@ def _waits(where: Partition, channel: str) -> bool:
     return any(held.state == PENDING and held.effect.channel == channel for held in where.effects.values())
 
 
-def _stopped(where: Partition, channel: str) -> bool:
-    return "*" in where.stopped or f"channel:{channel}" in where.stopped
+def _stopped(where: Partition, channel: str, lane: str) -> bool:
+    return "*" in where.stopped or f"channel:{channel}" in where.stopped or (lane != TRANSACTIONAL and f"promotional:{channel}" in where.stopped)
 
 
 def _pop(where: Partition, queue: deque[str], can: int) -> list[Held]:

@@ -72,4 +72,4 @@ class Partition:
         self.listed: dict[str, dict[str, None]] = {"dead": {}, "unknown": {}}  # ids, oldest first
         self.fx: Counter[tuple[str, str]] = Counter()  # (channel, counter) → how many
         self.depth: Counter[str] = Counter()  # "channel/dest" → unsettled effects
-        self.stopped: set[str] = set()
+        self.stopped: dict[str, str] = {}  # what → why

@@ -173,14 +173,15 @@ class RedisOutbox:
         calls = [script("resolve", number, state, into, *part) for part in _parts(effect_ids, _PAGE) for number in asked]
         return sum(checked(await self._client.run(calls)))
 
-    async def stop(self, what: str, stopped: bool) -> None:
+    async def stop(self, what: str, stopped: bool, reason: str = "") -> None:
         """The red button: written to every partition, in one round trip."""
-        change = ("HSET", (what, 1)) if stopped else ("HDEL", (what,))
+        change = ("HSET", (what, reason)) if stopped else ("HDEL", (what,))
         checked(await self._client.run([beyond(change[0], partition_key(partition, "stop"), *change[1]) for partition in self._partitions]))
 
-    async def stopped(self) -> list[str]:
-        """What is stopped now."""
-        return sorted(what.decode() for what in only(await self._client.run([command("HKEYS", partition_key(0, "stop"))])))
+    async def stopped(self) -> dict[str, str]:
+        """What is stopped now, in order, and why."""
+        found = only(await self._client.run([command("HGETALL", partition_key(0, "stop"))]))
+        return dict(sorted((what.decode(), reason.decode()) for what, reason in zip(found[::2], found[1::2], strict=True)))
 
     async def _listed(self, partition: int, state: str, most: int, passes: Any) -> list[dict[str, Any]]:
         """Up to `most` lines of one partition, newest first, a page at a time."""

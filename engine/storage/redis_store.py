@@ -18,6 +18,7 @@ from engine.storage.redis_lists import RedisLists
 from engine.storage.redis_log import RedisIntake, RedisLog
 from engine.storage.redis_maps import RedisSnapshots, RedisWorkspaces
 from engine.storage.redis_outbox import RedisOutbox
+from engine.storage.redis_tallies import RedisTallies
 
 
 class RedisStore:
@@ -48,13 +49,14 @@ class RedisStore:
 
 
 class AsyncRedisStore:
-    """What gateways and pools need: `intake`, `outbox`, `budget`, `workspaces`, `directory`, `lists`."""
+    """What gateways and pools need: `intake`, `outbox`, `budget`, `tallies`, `workspaces`, `directory`, `lists`."""
 
     def __init__(self, client: AsyncRedisClient, config: Config) -> None:
         self._client = client
         self.intake = RedisIntake(client, config)
         self.outbox = RedisOutbox(client, config)
         self.budget = RedisBudget(client)
+        self.tallies = RedisTallies(client)
         self.workspaces = RedisWorkspaces(client, config)
         self.directory = RedisDirectory(client, config)
         self.lists = RedisLists(client, config)

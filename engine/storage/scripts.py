@@ -52,6 +52,7 @@ SCRIPTS = {
     "beyond": _build(DRAINING, "beyond"),
     "grant": _build(DRAINING, "grant"),
     "grant_day": _build(DRAINING, "grant_day"),
+    "tally": _build(DRAINING, "tally"),
     "publish": _build(PLAIN, "publish"),
     "heartbeat": _build(DRAINING, "heartbeat"),
 }

@@ -88,9 +88,12 @@ async def _stop(call: Call, *, stopped: bool) -> web.Response:
     if given.channel and given.map:
         raise Refusal("invalid", "Name a channel or a map, not both: each is stopped by itself.")
     what = f"channel:{given.channel}" if given.channel else f"map:{given.map}" if given.map else "*"
+    if given.channel and not stopped:
+        await call.services.tallies.forget(given.channel)  # or what it paused itself for would pause it again
+        await call.services.outbox.stop(f"promotional:{given.channel}", stopped=False)
     await call.services.outbox.stop(what, stopped)
     await call.audit("stop sending" if stopped else "resume sending", what=what)
-    return json_answer({"stopped": await call.services.outbox.stopped()})
+    return json_answer({"stopped": list(await call.services.outbox.stopped())})
 
 
 FILTER = ("channel", "map", "reason", "since", "limit")

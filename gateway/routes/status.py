@@ -40,7 +40,8 @@ async def get_status(call: Call) -> web.Response:
             "lag_records": sum(records for records, _ in lag.values()),
             "rates": _rates(before, after),
             "lanes": depths,
-            "stopped": stopped,
+            "stopped": list(stopped),
+            "stopped_because": {what: reason for what, reason in stopped.items() if reason},
             "conservation": _conservation(counters),
         }
     )

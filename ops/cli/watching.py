@@ -88,7 +88,9 @@ def shown(found: dict[str, Any]) -> Group:
         f"decided {rates['decided']:,.0f}/s   delivered {rates['delivered']:,.0f}/s   "
         f"memory {memory['used_bytes'] / MEBIBYTE:,.0f} of {memory['max_bytes'] / MEBIBYTE:,.0f} MiB"
     )
-    stopped = f"stopped: {', '.join(found['stopped'])}" if found["stopped"] else "sending is on"
+    because = found.get("stopped_because", {})
+    stopped = ", ".join(f"{what} ({because[what]})" if what in because else what for what in found["stopped"])
+    stopped = f"stopped: {stopped}" if stopped else "sending is on"
     holds = "conservation holds" if found["conservation"]["holds"] else "CONSERVATION DOES NOT HOLD"
     tables = [
         _processes(found),

@@ -159,17 +159,27 @@ async def test_a_withdrawn_dead_letter_cannot_be_replayed(storage):
     assert await counts(storage) == {"withdrawn": 1}
 
 
-@pytest.mark.parametrize("what", ["*", "channel:email", "map:welcome"])
+@pytest.mark.parametrize("what", ["*", "channel:email", "promotional:email", "map:welcome"])
 async def test_the_red_button_stops_claims_and_marks(storage, what):
     commit(storage, take(storage), effects=[effect(1), effect(2)])
     claims = await claim(storage, most=1)
-    await storage.outbox.stop(what, True)
-    assert await storage.outbox.stopped() == [what]
+    await storage.outbox.stop(what, True, "too many bounces")
+    assert await storage.outbox.stopped() == {what: "too many bounces"}
     assert await mark(storage, claims) == ["stopped"]
     assert await claim(storage) == []
     await storage.outbox.stop(what, False)
     assert ids(await claim(storage)) == [1, 2]
     assert await counts(storage) == {"pending": 2}
+
+
+async def test_transactional_mail_goes_on_while_promotional_mail_is_stopped(storage):
+    commit(storage, take(storage), effects=[effect(1), effect(2, lane=TRANSACTIONAL), effect(3), effect(4, lane=TRANSACTIONAL)])
+    await storage.outbox.stop("promotional:email", True)
+    claims = await claim(storage)
+    assert ids(claims) == [2, 4]
+    assert await mark(storage, claims) == ["", ""]
+    await storage.outbox.stop("promotional:email", False)
+    assert ids(await claim(storage)) == [1, 3]
 
 
 async def test_the_red_button_of_one_map_leaves_others_running(storage):

@@ -326,6 +326,7 @@ async def _gateway(ring: Ring) -> AsyncIterator[None]:
         outbox=store.outbox,
         workspaces=store.workspaces,
         directory=store.directory,
+        tallies=store.tallies,
         lists=store.lists,
         registry=load_registry(),
         clock=epoch_ms,

@@ -36,6 +36,7 @@ class Gateway:
             outbox=self.store.outbox,
             workspaces=self.store.workspaces,
             directory=self.store.directory,
+            tallies=self.store.tallies,
             lists=self.store.lists,
             registry=load_registry(),
             clock=lambda: self.now_ms,

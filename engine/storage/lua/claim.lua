@@ -72,7 +72,7 @@ end
 
 if most > 0 then
   serve('t')
-  serve('b')
+  if not stopped['promotional:' .. channel] then serve('b') end
 end
 flush()
 

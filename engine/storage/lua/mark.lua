@@ -22,7 +22,8 @@ local function mark(index, id, token, consent, default, lane)
       drop(e, 'withdrawn')
       return 'withdrawn'
     end
-    if stopped['*'] or stopped['channel:' .. e.queue.channel] or stopped['map:' .. e.queue.map] then
+    local promotional = lane ~= 't' and stopped['promotional:' .. e.queue.channel]
+    if stopped['*'] or stopped['channel:' .. e.queue.channel] or promotional or stopped['map:' .. e.queue.map] then
       enqueue(e, true)
       return 'stopped'
     end
