@@ -8,32 +8,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from weakref import WeakValueDictionary
 
 from actions.providers.provider import DEFERRED, Result, rejected
 from engine.core.effects import Effect
 
 SUPERSEDED = rejected("superseded: a later decision about the same access came first")
-WAITED = Result(state=DEFERRED, reason="not sent: an earlier decision about the same access took all the time", counts=False)
+WAITED = Result(state=DEFERRED, reason="not sent: others of this site took all the time", counts=False)
 
 _Stamp = tuple[int, int, int, int]
 
 
 class InOrder:
-    """The order of one channel's effects, for the `things_max` things that were set last."""
+    """The order of one channel's effects, for the `things_max` things that were set last; nobody waits for longer than `wait_s`."""
 
-    def __init__(self, things_max: int) -> None:
+    def __init__(self, things_max: int, wait_s: float = 0) -> None:
         self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
         self._tried: dict[Hashable, _Stamp] = {}
         self._most = things_max
+        self._wait_s = wait_s
 
     @asynccontextmanager
-    async def turn(self, key: Hashable, thing: Hashable, effect: Effect) -> AsyncIterator[bool]:
-        """Wait for the key, in the order of asking; whether to go on. False: a later decision about `thing` was tried already."""
+    async def turn(
+        self, key: Hashable, thing: Hashable, effect: Effect, places: AbstractAsyncContextManager[None] | None = None
+    ) -> AsyncIterator[Result | None]:
+        """Wait for the key, in the order of asking, then for a place. None: go on. Else the result: it came too late, or waited too long."""
         lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            yield self.is_newest(thing, effect)
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    await held.enter_async_context(lock)
+                    await held.enter_async_context(places or nullcontext())
+            except TimeoutError:
+                yield WAITED
+                return
+            yield None if self.is_newest(thing, effect) else SUPERSEDED
 
     def is_newest(self, thing: Hashable, effect: Effect) -> bool:
         """Whether no later decision about `thing` was tried already; from now on this one was."""

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from html import unescape
+from itertools import islice
 from typing import Any, TypeVar
 
 import aiohttp
@@ -25,6 +26,7 @@ PER_PAGE = 50
 PAGES_MAX = 20  # of users whose address contains the one that is looked for
 LOGIN_CHARS_MAX = 40  # WordPress takes 60
 PASSWORD_BYTES = 32
+JSON_BEGINNINGS_MAX = 20  # lines of an answer at which its JSON may begin
 BUSY = frozenset({408, 425, 429, 503})
 OF_THE_ROLE = "rest_user_invalid_role"
 OF_THE_USER = frozenset({"rest_cannot_edit", "rest_cannot_edit_roles"})
@@ -102,7 +104,7 @@ class WordpressApi:
                 if unescape(user.email).casefold() == wanted:
                     return user
             total = answer.headers.get("X-WP-TotalPages", "")
-            pages = int(total) if total.isascii() and total.isdigit() else page + bool(users)
+            pages = int(total[:9]) if total.isascii() and total.isdigit() else page + bool(users)
             page += 1
         return None
 
@@ -165,10 +167,10 @@ def logins(email: str) -> list[str]:
 
 def read_json(body: bytes, kind: type[_T]) -> _T | None:
     """The JSON of an answer, also where a plugin has printed lines before it; None where there is none of this shape."""
-    for start in [0, *(found.start() for found in _JSON_BEGINS.finditer(body))]:
+    for found in islice(_JSON_BEGINS.finditer(body), JSON_BEGINNINGS_MAX):
         try:
-            return msgspec.json.decode(body[start:], type=kind)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            return msgspec.json.decode(body[found.start() :], type=kind)
+        except (msgspec.MsgspecError, RecursionError):
             continue
     return None
 

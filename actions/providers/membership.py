@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from actions.http_client import json_body, make_session
-from actions.in_order import SUPERSEDED, WAITED, InOrder
+from actions.in_order import InOrder
 from actions.messages import Membership, Request
 from actions.providers import provider
 from actions.providers.provider import CREDENTIALS, DEST, MESSAGE, REJECTED, Dispatch, House, Provider, Report, Result, clean, each
@@ -57,7 +57,7 @@ class MembershipSites(Provider):
         self._timeout_s = house.config.send_timeout_ms / 1_000
         self._session = make_session(house.config.send_timeout_ms, house.config.in_flight_per_host_max, public_only=False)
         self._calls = SignedCalls(type(self), self._session, house.clock)
-        self._order = InOrder(house.config.decisions_remembered_max)
+        self._order = InOrder(house.config.decisions_remembered_max, self._timeout_s / 2)
 
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
         await each(dispatches, self._tell, report)
@@ -69,15 +69,11 @@ class MembershipSites(Provider):
             return self.failed("site", f"providers.yaml has no membership site {said.site!r} any more", blames=MESSAGE)
         site = self._sites[said.site]
         thing = said.site, said.contact, said.level
-        begun = False
         try:
-            async with asyncio.timeout(self._timeout_s), self._order.turn(thing, thing, dispatch.effect) as newest:
-                if not newest:
-                    return SUPERSEDED
-                begun = True
-                result = await self._calls.call(Request(method="POST", url=site.url, body=_json(said)), site.key, dispatch.effect.id)
+            async with asyncio.timeout(self._timeout_s), self._order.turn(thing, thing, dispatch.effect) as instead:
+                result = instead or await self._calls.call(Request(method="POST", url=site.url, body=_json(said)), site.key, dispatch.effect.id)
         except TimeoutError:
-            return self.failed("answer", "no answer in time", blames=DEST) if begun else WAITED
+            return self.failed("answer", "no answer in time", blames=DEST)
         if result.state == REJECTED and result.data.get("status") == UNSIGNED:
             return Result(state=CREDENTIALS, reason=clean(f"{said.site}: {result.reason}"), blames=DEST)
         return result

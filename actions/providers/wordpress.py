@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from actions.http_client import make_session
-from actions.in_order import SUPERSEDED, WAITED, InOrder
+from actions.in_order import InOrder
 from actions.messages import Access
 from actions.providers import provider
 from actions.providers.provider import DEFERRED, DELIVERED, DEST, MESSAGE, UNKNOWN, Dispatch, House, Provider, Report, Result, each, rejected
@@ -70,7 +70,6 @@ class _Progress:
     """How far an effect has come: what a failure means depends on it."""
 
     def __init__(self) -> None:
-        self.begun = False  # something was asked
         self.writing = False  # a write is under way, or done
         self.wrote = False  # a write was answered
 
@@ -90,7 +89,7 @@ class Wordpress(Provider):
         self._timeout_s = house.config.send_timeout_ms / 1_000
         self._session = make_session(house.config.send_timeout_ms, 0, public_only=False)
         self._sites = {name: _Site(one, self._session, house) for name, one in settings.items()}
-        self._order = InOrder(house.config.decisions_remembered_max)
+        self._order = InOrder(house.config.decisions_remembered_max, self._timeout_s / 2)
 
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
         await each(dispatches, self._set, report)
@@ -103,18 +102,12 @@ class Wordpress(Provider):
             return self.failed("site", f"providers.yaml has no level {access.level!r} of a site {access.site!r} any more", blames=MESSAGE)
         user, progress = (access.site, access.email.casefold()), _Progress()
         try:
-            async with asyncio.timeout(self._timeout_s), self._order.turn(user, (*user, access.level), dispatch.effect) as newest:
-                if not newest:
-                    return SUPERSEDED
-                async with site.places:
-                    progress.begun = True
-                    return await self._agree(site, access, progress)
+            async with asyncio.timeout(self._timeout_s), self._order.turn(user, (*user, access.level), dispatch.effect, site.places) as instead:
+                return instead or await self._agree(site, access, progress)
         except Refused as refused:
             result = refused.result
             return msgspec.structs.replace(result, state=UNKNOWN) if progress.wrote and result.state == DEFERRED else result
         except TimeoutError:
-            if not progress.begun:
-                return WAITED
             return self.failed("answer" if progress.writing else "look", "no answer in time", blames=DEST)
 
     async def _agree(self, site: _Site, access: Access, progress: _Progress) -> Result:

@@ -46,7 +46,7 @@ async def test_the_settings_can_be_used_and_fit_the_map() -> None:
 
 def test_the_receiver_takes_what_is_signed_and_nothing_else() -> None:
     names: dict[str, Any] = {}
-    exec(blocks("python")[0], names)  # noqa: S102 - it is our own page
+    exec(blocks("python")[0], names)
     (example,) = blocks("json")
     body = example.strip().encode()
     headers = webhook_headers(webhook_key(SECRET), "1", int(time.time()), body)

@@ -238,12 +238,16 @@ PAGE = "<html><body>Access denied by the firewall</body></html>"
         (error("rest_invalid_param", 400), REJECTED, MESSAGE, "rest_invalid_param"),
         ((500, {}, "There has been a critical error"), DEFERRED, DEST, "500"),
         ((502, {}, PAGE), DEFERRED, DEST, "502"),
-        ("half", CREDENTIALS, DEST, "no REST API"),
+        ((200, {}, '[{"id": 1, "ema'), CREDENTIALS, DEST, "no REST API"),
+        ((200, {}, "[\n" * 100_000), CREDENTIALS, DEST, "no REST API"),
+        ((400, {}, '{"code": "x", "data": ' + "[" * 100_000), REJECTED, MESSAGE, "400"),
+        ((200, {"X-WP-TotalPages": "9" * 6_000}, "[]"), DEFERRED, DEST, "503"),
     ],
 )
 async def test_what_a_look_is_answered_with(behave: Any, state: str, blames: str, says: str) -> None:
     async with site() as (server, provider):
-        server.behave = (200, {}, '[{"id": 1, "ema') if behave == "half" else behave
+        server.behave = behave
+        server.before = lambda request: setattr(server, "behave", (503, {}, "") if len(server.requests) > 1 else behave)
         [result] = await send(provider, access())
     assert (result.state, result.blames) == (state, blames)
     assert says in result.reason
