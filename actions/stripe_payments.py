@@ -17,7 +17,7 @@ from actions.providers.provider import Dispatch, clean
 from actions.stripe_api import Answer, Halt, StripeApi, id_of, in_main_unit, is_id, mapping, smallest, text, things
 
 CHARGED, DECLINED, PENDING, VOIDED = "transaction.charged", "transaction.declined", "transaction.pending", "transaction.voided"
-ENDED = frozenset({"canceled", "incomplete_expired", "completed", "released"})  # of subscriptions and of their schedules
+ENDED = frozenset({"canceled", "incomplete_expired", "completed"})  # of subscriptions and of schedules; one that was released goes on
 METADATA_CHARS_MAX = 500
 EARLIER_MAX = 100  # payments of a customer that are searched for an earlier attempt, newest first
 

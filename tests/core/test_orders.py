@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from actions.registry import load_registry
 from engine.codec import encode
 from engine.config import Config
 from engine.core.contact import FORMAT, Contact
 from engine.core.records import Erase, Event, Outcome
+from engine.core.workspace import problems_of
 from tests.core.stepping import DAY, HOUR, NOW, Bench, workspace_of
 
 FIRED = ("order.opened", "order.updated", "order.cancelled", "order.cancel_failed", "transaction.charged", "transaction.declined", "transaction.collections")
@@ -284,6 +286,15 @@ def test_a_notice_of_the_charge_before_the_outcome_tells_once() -> None:
     send(made, "transaction.charged", at=3_000, time=2_000, transaction="a")
     settle(made, "delivered", ["transaction.charged", {"transaction": "a", "recharge": effect.id}], at=4_000)
     assert (fired(made, "transaction.charged"), made.contact().transactions["a"].status) == (1, "charged")
+
+
+def test_what_cannot_work_is_said_at_publish() -> None:
+    path = [{"cancel_open_orders": {"product": "curse"}}, {"recharge_transactions": {"all": True}}, "exit"]
+    documents = {"maps": [{"map": "m", "path": path}], "products": {"course": {"name": "Course"}}}
+    said = [problem.message for problem in problems_of(documents, load_registry(), Config())]
+    assert sum("needs a provider for the channel payments" in message for message in said) == 2
+    assert any('no product "curse"' in message for message in said)
+    assert any('no parameter "all"' in message for message in said)
 
 
 def test_erasure_forgets_them() -> None:

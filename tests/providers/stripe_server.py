@@ -81,6 +81,8 @@ class StripeServer:
                     self.subscriptions[number] = "canceled"
                 return 200, {"id": number, "status": self.subscriptions[number]}
             case ["subscription_schedules", number, *cancel] if number in self.subscriptions:
+                if cancel and self.subscriptions[number] in ("canceled", "released"):
+                    return _error(400, "", f"You cannot cancel a schedule that is {self.subscriptions[number]}")
                 if cancel:
                     self.subscriptions[number] = "canceled"
                 return 200, {"id": number, "status": self.subscriptions[number]}

@@ -303,10 +303,11 @@ async def test_subscriptions_are_cancelled_once() -> None:
 
 async def test_a_subscription_that_is_not_there_is_refused() -> None:
     async with StripeServer() as server:
-        server.subscriptions["sub_1"] = "active"
-        result = await send(server, dispatch(Cancellation(orders={"o1": "sub_none", "o2": "sub_1", "o3": "../sub"})))
+        server.subscriptions = {"sub_1": "active", "sub_sched_1": "released"}
+        result = await send(server, dispatch(Cancellation(orders={"o1": "sub_none", "o2": "sub_1", "o3": "../sub", "o4": "sub_sched_1"})))
     assert (result.state, events(result)) == (REJECTED, [("order.cancelled", "o2")])
     assert "sub_none" in result.reason
+    assert "released" in result.reason, "then its subscription goes on without it"
     assert "no id" in result.reason
 
 
