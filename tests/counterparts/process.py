@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from actors.processes import spawn
 from tests.counterparts.needs import BIN
 
 STARTS_WITHIN_S = 60.0  # the slowest, node with a large OpenAPI document, takes a tenth of it on an idle machine
@@ -52,20 +53,14 @@ def answers(url: str) -> bool:
 
 
 class Counterpart:
-    """A process that leads a group of its own. `output()` is what it and its children have printed so far."""
+    """A process that leads a group of its own, and is ended if the tests are killed. `output()` is what it and its children have printed so far."""
 
     def __init__(self, command: Sequence[str | os.PathLike[str]], log: IO[bytes], env: Mapping[str, str] | None, cwd: str | os.PathLike[str] | None) -> None:
         self._log = log
         self.command = [os.fspath(part) for part in command]
-        self.process = subprocess.Popen(
-            self.command,
-            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **(env or {})},
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that the group holds this process and its children, and nothing else
-        )
+        here = ["env", "-C", os.fspath(cwd)] if cwd else []
+        environ = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **(env or {})}
+        self.process = spawn([*here, *self.command], signal.SIGKILL, environ=environ, output=log)
 
     def output(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
@@ -105,7 +100,7 @@ def started(
 ) -> Iterator[Counterpart]:
     """Run a command until the block is left; the block begins when it listens at `port` and answers HTTP at `url`, where they are given.
 
-    `env` is added to the environment of this process.
+    `env` is added to the environment of this process. Call it from the main thread: the command dies with the thread that started it.
     """
     with tempfile.NamedTemporaryFile(prefix="counterpart-", suffix=".log") as log:
         counterpart = Counterpart(command, log, env, cwd)
