@@ -10,10 +10,14 @@ from actions.list_csv import columns_of, csv_lines, flat_row
 from actions.list_exports import ExportGone, export_csv, read_link
 from actions.list_mail import file_name
 from engine.codec import decode_any
+from engine.core.errors import WayfareError
 from engine.core.fulfillment import table_of
 from engine.core.local_time import iso
+from engine.logs import logger
 from gateway.problems import Refusal
 from gateway.routing import Call, Route, json_answer
+
+log = logger("gateway")
 
 _GONE = "This link has expired. Ask for the list to be sent again, or fetch the list itself with a key."
 
@@ -47,13 +51,19 @@ async def get_export(call: Call) -> web.StreamResponse:
         raise Refusal("gone", _GONE) from None
     response = web.StreamResponse(headers={**_file(file_name(link.export.list, iso(link.export.due_ms)[:10])), "Cache-Control": "private, no-store"})
     await response.prepare(call.request)
-    await response.write((first + second).encode(errors="replace"))
-    await _copy(pieces, response)
+    try:
+        await response.write((first + second).encode(errors="replace"))
+        await _copy(pieces, response)
+    except ConnectionError:
+        pass  # whoever asked has gone
+    except WayfareError as error:
+        log.warning("an export broke off", list=link.export.list, error=str(error))
+        if call.request.transport is not None:
+            call.request.transport.abort()  # so that nobody takes a part for the whole
     return response
 
 
 async def _copy(pieces: AsyncIterator[str], response: web.StreamResponse) -> None:
-    """Where the export goes away half way the connection is cut, so that nobody takes a part for the whole."""
     async for piece in pieces:
         await response.write(piece.encode(errors="replace"))
     await response.write_eof()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
+from actions.list_exports import Link, make_link
 from actions.unsubscribe import make_token
 from engine.codec import encode
 from engine.core.effects import Effect, Row
+from engine.core.fulfillment import Export
 from engine.core.records import Command, Update
 from engine.ports import Settle
 
@@ -98,3 +100,18 @@ async def test_a_forged_unsubscribe_link_is_404(gateway):
         assert (await gateway.client.get(f"/u/{token}")).status == 404
         assert (await gateway.client.post(f"/u/{token}")).status == 404
     assert gateway.records() == []
+
+
+async def test_a_link_to_an_export_expires(gateway):
+    export = Export("kits", 0, 1_000)
+    gateway.commit("ann", rows=[Row("fulfillment:kits", "ann", encode({"contact": "ann", "added_ms": 5, "fields": {"name": "Ann"}}))])
+    await gateway.store.lists.freeze(export, 60_000)
+    path = make_link("", "s3cret", Link(export, gateway.now_ms + 5_000, []))
+    answer = await gateway.client.get(path)
+    assert (answer.status, await answer.text()) == (200, "\ufeffcontact,added_ms,name\r\nann,5,Ann\r\n")
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    later = make_link("", "s3cret", Link(Export("kits", 0, 999), gateway.now_ms + 5_000, []))
+    assert (await gateway.client.get(later)).status == 410  # another export stands in its place
+    assert (await gateway.client.get(path.replace("kits", "gifts"))).status == 404
+    gateway.now_ms += 5_000
+    assert (await gateway.client.get(path)).status == 410
