@@ -25,6 +25,9 @@ from actions.sms_keywords import keyword_of, received
 
 log = structlog.get_logger(__name__)
 
+FAULT_WAIT_S = 0.2  # storage was away: before it is asked again for what nobody will send again
+CLOSE_S = 5.0  # and for so long at the end
+
 Hear = Callable[[Sequence[Heard]], Awaitable[int]]
 
 
@@ -37,6 +40,13 @@ class Bounds(NamedTuple):
     part_wait_ms: int
 
 
+class Found(NamedTuple):
+    """The notice in a delivery; `undo` makes forget that it came, since it will come again."""
+
+    heard: Heard
+    undo: Callable[[], None]
+
+
 class Sent:
     """A message that was accepted, under the ids of its segments: `about` is its token, `left` counts segments without a receipt of delivery."""
 
@@ -45,6 +55,23 @@ class Sent:
     def __init__(self, about: str, segments: int) -> None:
         self.about, self.left, self.lost = about, segments, False
 
+    def told(self, lost: bool) -> bool:
+        """A segment's receipt came; whether it says what became of the message."""
+        if self.lost:
+            return False
+        if lost:
+            self.lost = True
+            return True
+        self.left -= 1
+        return self.left == 0
+
+    def untold(self, lost: bool) -> None:
+        """That receipt will come again."""
+        if lost:
+            self.lost = False
+        else:
+            self.left += 1
+
 
 class Deliveries:
     """Takes each deliver_sm of a provider's links. `hear` None: everything is answered and forgotten."""
@@ -52,7 +79,7 @@ class Deliveries:
     def __init__(self, hear: Hear | None, words: Mapping[str, str], region: str, bounds: Bounds) -> None:
         self._hear, self._words, self._region, self._bounds = hear, words, region, bounds
         self._sent: OrderedDict[str, Sent] = OrderedDict()  # by the SMSC's id
-        self._arrived: list[tuple[Link, int, list[Heard]]] = []
+        self._arrived: list[tuple[Link, int, Found]] = []
         self._unheard: list[Heard] = []  # of messages that are incomplete or whose parts were all answered
         self._parts: OrderedDict[tuple[str, str, int, int], dict[int, str]] = OrderedDict()
         self._working: asyncio.Task[None] | None = None
@@ -74,9 +101,9 @@ class Deliveries:
             log.warning("a deliver_sm cannot be read", error=str(error))
             link.answer(sequence, pdus.PERMANENT_ERROR)
             return
-        heard = self._of_receipt(found) if isinstance(found, Receipt) else self._of_message(found) if found else []
-        if heard:
-            self._arrived.append((link, sequence, heard))
+        notice = self._of_receipt(found) if isinstance(found, Receipt) else self._of_message(found) if found else None
+        if notice is not None:
+            self._arrived.append((link, sequence, notice))
             self._work()
         else:
             link.answer(sequence, pdus.OK)
@@ -85,8 +112,9 @@ class Deliveries:
         """Hear what is incomplete, and end what is being heard."""
         for key in list(self._parts):
             self._give_up(key)
-        while self._working is not None and not self._working.done():
-            await asyncio.wait([self._working])
+        if self._working is not None:
+            await asyncio.wait([self._working], timeout=CLOSE_S)
+            self._working.cancel()
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
@@ -102,44 +130,44 @@ class Deliveries:
             status = pdus.OK
             try:
                 if self._hear is not None:
-                    await self._hear([*unheard, *(heard for _, _, notices in arrived for heard in notices)])
+                    await self._hear([*unheard, *(found.heard for _, _, found in arrived)])
             except Exception as error:  # noqa: BLE001 - whatever it is, they are not in the log
                 log.warning("what was delivered could not be kept; the server will send it again", error=str(error), count=len(arrived))
                 status = pdus.TEMPORARY_ERROR
+                for _, _, found in arrived:
+                    found.undo()
             for link, sequence, _ in arrived:
                 link.answer(sequence, status)
             for link in {link for link, _, _ in arrived}:
                 link.pump()
+            if status and unheard:
+                self._unheard = [*unheard, *self._unheard][-self._bounds.parts_max :]
+                await asyncio.sleep(FAULT_WAIT_S)
 
-    def _of_receipt(self, receipt: Receipt) -> list[Heard]:
-        """Delivered when all segments are, lost with the first that is; nothing for what is still on its way."""
-        sent, status = self._sent.get(receipt.message_id), "delivered"
-        if receipt.stat in pdus.LOST:
-            status = "rejected"
+    def _of_receipt(self, receipt: Receipt) -> Found | None:
+        """Delivered when all segments are, lost with the first that is; None for what is still on its way."""
+        lost = receipt.stat in pdus.LOST
+        if not lost and receipt.stat != "DELIVRD":
+            return None
+        sent = self._sent.get(receipt.message_id)
+        if sent is not None and not sent.told(lost):
+            return None
+
+        def undo() -> None:
             if sent is not None:
-                if sent.lost:
-                    return []
-                sent.lost = True
-        elif receipt.stat != "DELIVRD":
-            return []
-        elif sent is not None:
-            del self._sent[receipt.message_id]
-            sent.left -= 1
-            if sent.left or sent.lost:
-                return []
-        reason = f"{receipt.stat} err:{receipt.error}" if receipt.error else receipt.stat
+                sent.untold(lost)
+
+        reason = f"{receipt.stat} err:{receipt.error}"[:100] if lost else ""
         data = {"message_id": receipt.message_id[:100], "stat": receipt.stat}
         notice = f"smpp:{receipt.message_id[:100]}:{receipt.stat}:{receipt.done[:20]}"
-        about = sent.about if sent else ""
-        return [
-            Heard(channel="sms", about=about, phone=receipt.number, status=status, reason=reason[:100] if status == "rejected" else "", data=data, id=notice)
-        ]
+        status, about = "rejected" if lost else "delivered", sent.about if sent else ""
+        return Found(Heard(channel="sms", about=about, phone=receipt.number, status=status, reason=reason, data=data, id=notice), undo)
 
-    def _of_message(self, message: Inbound) -> list[Heard]:
-        """A message that is whole; nothing for a part that others are missing of."""
+    def _of_message(self, message: Inbound) -> Found | None:
+        """A message that is whole; None for a part where others are missing."""
         part = message.part
         if part is None or part.total < 2 or not 1 <= part.number <= part.total:
-            return [self._message(message.sender, message.to, message.text)]
+            return Found(self._message(message.sender, message.to, message.text), _nothing)
         key = (message.sender, message.to, part.reference, part.total)
         parts = self._parts.get(key)
         if parts is None:
@@ -149,18 +177,27 @@ class Deliveries:
             asyncio.get_running_loop().call_later(self._bounds.part_wait_ms / 1_000, self._give_up, key, parts)
         parts[part.number] = message.text
         if len(parts) < part.total:
-            return []
+            return None
         del self._parts[key]
-        return [self._message(message.sender, message.to, _joined(parts))]
+
+        def undo() -> None:
+            del parts[part.number]
+            self._parts.setdefault(key, parts)
+
+        return Found(self._message(message.sender, message.to, _joined(parts)), undo)
 
     def _give_up(self, key: tuple[str, str, int, int], parts: dict[int, str] | None = None) -> None:
         """Hear a message as far as it came; `parts` says of which one, where another may stand there by now."""
-        if key in self._parts and parts in (None, self._parts[key]):
+        if key in self._parts and (parts is None or parts is self._parts[key]):
             self._unheard.append(self._message(key[0], key[1], _joined(self._parts.pop(key))))
             self._work()
 
     def _message(self, sender: str, to: str, text: str) -> Heard:
         return received(text, sender, to, keyword_of(text, self._words))
+
+
+def _nothing() -> None:
+    """A message that is sent again comes as if for the first time."""
 
 
 def _joined(parts: dict[int, str]) -> str:

@@ -8,6 +8,7 @@ letter exactly once.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from actions import smpp_pdu as pdus
 from actions.smpp_pdu import HEADER, OK
 
 END_S = 1.0  # a server that does not read any more is left alone after
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 
 
 class Letter(Protocol):
@@ -113,6 +115,10 @@ class Link(asyncio.Protocol):
             async with asyncio.timeout(END_S):
                 await self.closed.wait()
                 return
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -120,9 +126,12 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's are no subclasses
+        self._socket = transport.get_extra_info("socket")
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
+        if _QUICK_ACK is not None:  # a server with Nagle's algorithm holds its next answer until ours comes: 40 ms, where we have nothing to write
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         buffer, at = self._buffer + data if self._buffer else data, 0
         while len(buffer) - at >= HEADER.size:
             length, command, status, sequence = HEADER.unpack_from(buffer, at)
@@ -177,8 +186,7 @@ class Link(asyncio.Protocol):
         """Ask whether the server is there, and hang up where nothing at all came since it was asked last."""
         if not self._heard:
             self._reason = "the server fell silent"
-            if self._transport is not None:
-                self._transport.abort()
+            self.abort()
             return
         self._heard = False
         self._write(pdus.pdu(pdus.ENQUIRE_LINK, self._next()))

@@ -47,8 +47,8 @@ def _plain(text: str) -> str:
     return "".join(character for character in unicodedata.normalize("NFKC", text).casefold() if character.isalnum())
 
 
-def received(text: str, sender: str, to: str, keyword: str, notice: str = "", time: int | None = None) -> Heard:
+def received(text: str, sender: str, to: str, keyword: str, notice: str = "") -> Heard:
     """What an inbound message is to its contact: `sms.received`, and the consent that its keyword takes or gives. `notice` names it."""
     data = {"text": text, "from": sender, "to": to, "keyword": keyword}
     consent = {"sms": _CONSENT[keyword]} if keyword in _CONSENT else {}
-    return Heard(channel="sms", phone=sender, event=RECEIVED, data=data, consent=consent, tighten=keyword != START, id=notice, time=time)
+    return Heard(channel="sms", phone=sender, event=RECEIVED, data=data, consent=consent, tighten=keyword != START, id=notice)

@@ -358,6 +358,36 @@ async def test_a_message_is_heard_with_its_keyword() -> None:
     assert {heard.phone for heard in ears.heard} == {"+12025550199"}
 
 
+async def test_a_receipt_and_a_part_that_could_not_be_kept_count_when_they_come_again() -> None:
+    ears = Ears()
+    async with Smsc() as server, smpp(server, ears) as provider:
+        await send(provider, dispatch("a"), dispatch(LONG, 2))
+        await server.deliver("12025550199", "12345", **_part("header", 1, 2, 1, b"one "))
+        await _receipt(server, "m2", "DELIVRD")
+        await _receipt(server, "m3", "DELIVRD")
+        for fault, status in ((Unavailable("storage is away"), pdus.TEMPORARY_ERROR), (None, 0)):
+            ears.fault = fault
+            assert await _receipt(server, "m1", "UNDELIV") == status
+            assert await _receipt(server, "m4", "DELIVRD") == status
+            assert await server.deliver("12025550199", "12345", **_part("header", 1, 2, 2, b"two")) == status
+    assert [(heard.status, heard.data.get("text"), bool(heard.about)) for heard in ears.heard] == [
+        ("rejected", None, True),
+        ("delivered", None, True),
+        ("", "one two", False),
+    ]
+
+
+async def test_what_nobody_will_send_again_is_kept_until_storage_is_back() -> None:
+    ears = Ears()
+    async with listening(ears, part_wait_ms=10) as server:
+        ears.fault = Unavailable("storage is away")
+        await server.deliver("12025550199", "12345", **_part("header", 1, 2, 1, b"the beginning"))
+        await asyncio.sleep(0.05)
+        ears.fault = None
+        await until(lambda: ears.heard)
+    assert [heard.data["text"] for heard in ears.heard] == ["the beginning"]
+
+
 async def test_it_is_answered_when_it_is_kept_and_else_sent_again() -> None:
     ears = Ears()
     async with listening(ears) as server:
