@@ -221,6 +221,22 @@ async def test_refused_credentials_pause_the_channel_and_lose_nothing() -> None:
     assert all(dispatch.attempt == 1 for dispatch in told.sent), "none of it was an attempt of a message"
 
 
+async def test_a_site_that_refuses_our_credentials_pauses_alone() -> None:
+    bench = Bench(claim_effects_max=8, mark_effects_max=8)
+    told = Told(lambda d: Result(state=CREDENTIALS, reason="401", blames=DEST) if d.effect.dest == "closed" else fine(d), by_host=True)
+    pool = bench.pool("wordpress", told)
+    bench.decide("wordpress", "closed", 30)
+    bench.decide("wordpress", "open", 30)
+    await bench.work(pool)
+    assert told.to("open") == 30
+    tried = told.to("closed")
+    assert 1 <= tried <= 8
+    bench.now_ms += bench.config.credentials_retry_ms
+    await bench.work(pool)
+    assert told.to("closed") == tried + 1
+    assert await bench.counts("wordpress") == {"decided": 60, "delivered": 30, "pending": 30}
+
+
 async def test_a_new_provider_is_tried_at_once() -> None:
     bench = Bench()
     pool = bench.pool("email", Told(lambda _: Result(state=CREDENTIALS, reason="535 no", blames=CHANNEL)))
