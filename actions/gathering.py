@@ -1,7 +1,7 @@
 """Gathering: what comes within a short window goes out in one request, by destination, and opposite changes of one thing keep their order.
 
-A lane is one destination. Its batches go out one after the other, so nothing overtakes; a change joins the batch of its action that was
-opened last, unless a batch behind that one already changes the same thing the other way. Times are those of the event loop, in seconds.
+A lane is one destination. Its batches go out one after the other, so nothing overtakes; a change joins a batch of its action that lies behind
+the older opposite changes of the same thing and before the newer ones. Times are those of the event loop, in seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from actions.in_order import Stamp, before, stamp_of
 from actions.providers.provider import DEFERRED, MESSAGE, UNKNOWN, Dispatch, Result, clean
 
 NOT_SENT = Result(state=DEFERRED, reason="not sent: other requests to this audience took too long", counts=False, blames=MESSAGE)
@@ -18,13 +19,13 @@ SendBatch = Callable[[str, str, Sequence[Dispatch], float], Awaitable[Sequence[R
 
 
 class Batch:
-    """Changes of one kind that go out together. `end` is when its first one must have its result."""
+    """Changes of one kind that go out together. `end` is when its first one must have its result; `things` are what it changes, and since when."""
 
     def __init__(self, action: str, ripe: float, end: float) -> None:
         self.action, self.ripe, self.end = action, ripe, end
         self.dispatches: list[Dispatch] = []
         self.results: list[asyncio.Future[Result]] = []
-        self.things: set[str] = set()
+        self.things: dict[str, Stamp] = {}
         self.full = asyncio.Event()
 
 
@@ -39,26 +40,35 @@ class Lanes:
     def put(self, dest: str, action: str, thing: str, dispatch: Dispatch) -> asyncio.Future[Result]:
         """Let it join a batch; its result to come."""
         loop = asyncio.get_running_loop()
-        batch = self._batch_for(dest, action, thing, loop.time())
+        stamp = stamp_of(dispatch.effect)
+        batch = self._batch_for(dest, action, thing, stamp, loop.time())
         result: asyncio.Future[Result] = loop.create_future()
         batch.dispatches.append(dispatch)
         batch.results.append(result)
-        batch.things.add(thing)
+        batch.things[thing] = stamp
         if len(batch.dispatches) == self._most:
             batch.full.set()
         if dest not in self._workers:
             self._workers[dest] = asyncio.create_task(self._work(dest))
         return result
 
-    def _batch_for(self, dest: str, action: str, thing: str, now: float) -> Batch:
+    def _batch_for(self, dest: str, action: str, thing: str, stamp: Stamp, now: float) -> Batch:
+        """The last batch with room that lies behind every older opposite change of this thing, and before every newer one."""
         waiting = self._waiting.setdefault(dest, [])
-        for batch in reversed(waiting):
+        first, end = 0, len(waiting)
+        for index, batch in enumerate(waiting):
+            if batch.action == action or thing not in batch.things:
+                continue
+            if before(stamp, batch.things[thing]):
+                end = index
+                break
+            first = index + 1
+        for batch in reversed(waiting[first:end]):
             if batch.action == action and len(batch.dispatches) < self._most:
                 return batch
-            if batch.action != action and thing in batch.things:
-                break
-        waiting.append(Batch(action, now + self._gather_s, now + self._timeout_s))
-        return waiting[-1]
+        made = Batch(action, min([now + self._gather_s, *(batch.ripe for batch in waiting[end:])]), now + self._timeout_s)
+        waiting.insert(end, made)
+        return made
 
     async def _work(self, dest: str) -> None:
         """Send the batches of one destination, each when its window is over or it is full; ends when there are none."""
@@ -67,8 +77,9 @@ class Lanes:
             while waiting:
                 batch = waiting[0]
                 await self._ripen(batch)
-                waiting.pop(0)
-                await self._carry(dest, batch)
+                if waiting[0] is batch:  # an older change may have come and gone before it
+                    waiting.pop(0)
+                    await self._carry(dest, batch)
         finally:
             del self._workers[dest], self._waiting[dest]
 

@@ -17,7 +17,7 @@ from engine.core.effects import Effect
 SUPERSEDED = rejected("superseded: a later decision about the same access came first")
 WAITED = Result(state=DEFERRED, reason="not sent: others of this site took all the time", counts=False)
 
-_Stamp = tuple[int, int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
 class InOrder:
@@ -25,7 +25,7 @@ class InOrder:
 
     def __init__(self, things_max: int, wait_s: float = 0) -> None:
         self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
-        self._tried: dict[Hashable, _Stamp] = {}
+        self._tried: dict[Hashable, Stamp] = {}
         self._most = things_max
         self._wait_s = wait_s
 
@@ -47,15 +47,20 @@ class InOrder:
 
     def is_newest(self, thing: Hashable, effect: Effect) -> bool:
         """Whether no later decision about `thing` was tried already; from now on this one was."""
-        stamp = effect.decided_ms, effect.enrollment, effect.hop, effect.ordinal
+        stamp = stamp_of(effect)
         newest = self._tried.pop(thing, stamp)
-        older = _before(stamp, newest)
+        older = before(stamp, newest)
         self._tried[thing] = newest if older else stamp
         if len(self._tried) > self._most:
             del self._tried[next(iter(self._tried))]
         return not older
 
 
-def _before(one: _Stamp, other: _Stamp) -> bool:
+def stamp_of(effect: Effect) -> Stamp:
+    """When it was decided, as `before` compares it."""
+    return effect.decided_ms, effect.enrollment, effect.hop, effect.ordinal
+
+
+def before(one: Stamp, other: Stamp) -> bool:
     """Whether it was certainly decided earlier; of one instant, only decisions of one enrollment have an order."""
     return one[0] < other[0] or (one[:2] == other[:2] and one < other)

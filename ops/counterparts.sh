@@ -2,7 +2,7 @@
 # Installs the servers that the tests in tests/counterparts start and talk to. Starts none of them, and touches no configuration.
 #
 # From the system's packages: Postfix's smtp-sink and smtp-source, MariaDB, PHP, WordPress, redis-server, node. From npm: Prism, maildev, an SMSC,
-# and the OpenAPI documents of Twilio and SendGrid. From PyPI: localstripe, Lob's client. All but the system's packages lies in .counterparts/ (COUNTERPARTS=…
+# and the OpenAPI documents of Twilio and SendGrid. From PyPI: localstripe, clients of Lob and Meta. All but the system's packages lies in .counterparts/ (COUNTERPARTS=…
 # names another folder); deleting it undoes that. Each part has a stamp, so what is done is quick. What could not be installed is said, the other
 # parts go on, and the exit status is 1: the tests that need it will skip.
 set -euo pipefail
@@ -124,7 +124,7 @@ if [ -n "$missing" ]; then
 fi
 part npm "Prism, maildev and an SMSC" npm_packages
 part openapi "the OpenAPI documents of Twilio and SendGrid" documents
-part python "localstripe and Lob's client" python_packages
+part python "localstripe and the clients of Lob and Meta" python_packages
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'NOT INSTALLED: %s\n' "${failed[@]}" >&2

@@ -21,13 +21,14 @@ import structlog
 from actions.audience import SCHEMA, flagged
 from actions.gathering import Lanes
 from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
-from actions.in_order import InOrder
+from actions.in_order import InOrder, stamp_of
 from actions.messages import AudienceChange
 from actions.providers import provider
 from actions.providers.provider import CHANNEL, CREDENTIALS, DELIVERED, Dispatch, House, Provider, Report, Result, clean, rejected
 from engine.core.errors import InvalidConfig
 
 USERS_MAX = 10_000  # in one request, says Meta
+OVERTAKEN = rejected("overtaken: a later change of this contact in this audience was sent before")
 METHODS = {"add": "POST", "remove": "DELETE"}
 
 # Error codes of the Graph API and the Marketing API.
@@ -87,7 +88,7 @@ class Facebook(Provider):
         self._audiences = {name: str(number) for name, number in settings.audiences.items()}
         self._base = f"{settings.base_url.rstrip('/')}/{settings.version}"
         self._order = InOrder(house.config.decisions_remembered_max)
-        self._lanes = Lanes(self._request, settings.gather_ms / 1_000, settings.users_per_request, house.config.send_timeout_ms / 1_000)
+        self._lanes = Lanes(self._carry, settings.gather_ms / 1_000, settings.users_per_request, house.config.send_timeout_ms / 1_000)
         self._session = make_session(house.config.send_timeout_ms, 8, public_only=False)
 
     async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
@@ -95,13 +96,17 @@ class Facebook(Provider):
         for dispatch in dispatches:
             change = dispatch.message
             assert isinstance(change, AudienceChange)
-            thing = dispatch.effect.contact
-            if not self._order.is_newest((change.audience, thing), dispatch.effect):
-                report(dispatch, rejected("overtaken: a later change of this contact in this audience was sent before"))
-                continue
-            waiting.append((dispatch, self._lanes.put(change.audience, change.action, thing, dispatch)))
+            waiting.append((dispatch, self._lanes.put(change.audience, change.action, dispatch.effect.contact, dispatch)))
         for dispatch, result in waiting:
             report(dispatch, await result)
+
+    async def _carry(self, audience: str, action: str, dispatches: Sequence[Dispatch], left_s: float) -> list[Result]:
+        """One request for those that no later change has overtaken; a result each."""
+        effects = sorted((dispatch.effect for dispatch in dispatches), key=stamp_of)
+        newest = {effect.id for effect in effects if self._order.is_newest((audience, effect.contact), effect)}
+        going = [dispatch for dispatch in dispatches if dispatch.effect.id in newest]
+        results = iter(await self._request(audience, action, going, left_s) if going else [])
+        return [next(results) if dispatch.effect.id in newest else OVERTAKEN for dispatch in dispatches]
 
     async def _request(self, audience: str, action: str, dispatches: Sequence[Dispatch], left_s: float) -> list[Result]:
         """One request for all; a result each."""
@@ -121,7 +126,7 @@ class Facebook(Provider):
     def _body(self, rows: Sequence[Mapping[str, str]]) -> bytes:
         schema = [key for key in SCHEMA if any(key in row for row in rows)]
         body: dict[str, Any] = {
-            "payload": {"schema": schema, "data": [[row.get(key, "") for key in schema] for row in rows]},
+            "payload": {"schema": schema, "is_raw": True, "data": [[row.get(key, "") for key in schema] for row in rows]},
             "session": {"session_id": secrets.randbelow(1 << 62) + 1, "batch_seq": 1, "last_batch_flag": True, "estimated_num_total": len(rows)},
         }
         if self._settings.app_secret:

@@ -49,8 +49,10 @@ TOOLS: dict[str, Callable[[], Path | None]] = {
     "counterparts-python": _ours("python", "bin", "python"),  # of the environment that localstripe lives in
     "localstripe": _ours("python", "bin", "localstripe"),
     "lob-python": _module("lob_python"),  # Lob's official client
+    "facebook-business": _module("facebook_business"),  # Meta's
     "smtp-sink": _program("smtp-sink"),
     "smtp-source": _program("smtp-source"),
+    "postfix": _program("postfix"),
     "mariadbd": _program("mariadbd"),
     "mariadb-install-db": _program("mariadb-install-db"),
     "php": _program("php"),

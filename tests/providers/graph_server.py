@@ -71,6 +71,7 @@ class GraphServer(HttpServer):
         proof = hmac.new(self.app_secret.encode(), self.token.encode(), "sha256").hexdigest() if self.app_secret else None
         self._want(body.get("appsecret_proof") == proof, "the proof is wrong")
         schema, data = body["payload"]["schema"], body["payload"]["data"]
+        self._want(body["payload"]["is_raw"] is True, "keys that are not combined are raw")
         self._want(len(set(schema)) == len(schema) and set(schema) <= KEYS, f"not a schema: {schema}")
         self._want(1 <= len(data) <= USERS_MAX, f"{len(data)} users")
         session = body["session"]

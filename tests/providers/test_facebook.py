@@ -109,6 +109,14 @@ async def test_opposite_changes_of_one_contact_keep_their_order() -> None:
         assert set(server.members[AUDIENCE]) == {"ann", "cid"}
 
 
+async def test_an_older_change_that_comes_later_goes_first_while_the_newer_one_waits() -> None:
+    async with GraphServer(TOKEN) as server, facebook(server) as provider:
+        results = await sent(provider, change("ann", "remove", 2), change("bob", "add", 1), change("ann", "add", 1))
+        assert states(results) == [DELIVERED] * 3
+        assert requests(server) == [("POST", ["ann"]), ("DELETE", ["ann"]), ("POST", ["bob"])]
+        assert set(server.members[AUDIENCE]) == {"bob"}
+
+
 async def test_a_retry_that_was_overtaken_is_given_up() -> None:
     async with GraphServer(TOKEN) as server, facebook(server) as provider:
         server.behave = (500, {}, "")
