@@ -62,6 +62,7 @@ def _hear_order(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> list[Fact
         known = Order(status)
     elif when < known.at or (known.status != OPEN and (status != OPEN or name == "order.updated")):
         known.by = "" if known.status == status else known.by  # the provider confirms what was done
+        _fill(known, data, _ORDER_TEXTS, blanks=True)
         return []
     changed = _fill(known, data, _ORDER_TEXTS)
     repeated = key in orders and known.status == status == OPEN
@@ -83,6 +84,7 @@ def _hear_transaction(turn: CoreTurn, name: str, data: Mapping[str, Any]) -> lis
     if known is None:
         known = Transaction()
     elif not _is_news(turn, known, status, data, when):
+        _fill(known, data, _TRANSACTION_TEXTS, blanks=True)
         return []
     _fill(known, data, _TRANSACTION_TEXTS)
     order = turn.contact.orders.get(known.order)
@@ -183,13 +185,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= TEXT_CHARS_MAX else ""
 
 
-def _fill(known: Order | Transaction, data: Mapping[str, Any], texts: tuple[str, ...]) -> list[str]:
-    """Take over what a fact says; the names of what changed."""
+def _fill(known: Order | Transaction, data: Mapping[str, Any], texts: tuple[str, ...], *, blanks: bool = False) -> list[str]:
+    """Take over what a fact says (`blanks`: only where nothing stands, such as the provider's id, which no news may still bring); the names of what changed."""
     values: dict[str, str | float] = {name: text for name in texts if (text := _text(data.get(name)))}
     amount = data.get("amount")
     if isinstance(amount, int | float) and not isinstance(amount, bool) and 0 <= amount < float("inf"):
         values["amount"] = amount
-    changed = [name for name, value in values.items() if getattr(known, name) != value]
+    changed = [name for name, value in values.items() if getattr(known, name) != value and not (blanks and getattr(known, name))]
     for name in changed:
         setattr(known, name, values[name])
     return changed

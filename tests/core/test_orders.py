@@ -105,6 +105,18 @@ def test_what_comes_late_does_not_undo_what_came_after_it() -> None:
     assert send(made, "transaction.refunded", at=2 * DAY, transaction="t1").transactions["t1"].status == "refunded"
 
 
+def test_what_is_no_news_still_fills_blanks() -> None:
+    """The shop tells of an order at once, and the provider's own notice, which is older, brings the id that cancelling needs."""
+    made = bench()
+    send(made, "order.opened", at=5_000, order="o1", product="course")
+    send(made, "order.opened", at=6_000, time=4_000, order="o1", product="prod_1", subscription="sub_1")
+    order = made.contact().orders["o1"]
+    assert (order.product, order.subscription, fired(made, "order.opened")) == ("course", "sub_1", 1)
+    send(made, "transaction.collections", at=5_000, transaction="t1")
+    send(made, "transaction.declined", at=6_000, time=4_000, transaction="t1", invoice="in_1")
+    assert (made.contact().transactions["t1"].invoice, fired(made, "transaction.declined")) == ("in_1", 0)
+
+
 def test_a_clock_that_is_ahead_does_not_shut_out_what_comes_next() -> None:
     made = bench()
     send(made, "transaction.collections", time=DAY, transaction="t1")
