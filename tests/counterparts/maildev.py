@@ -21,13 +21,19 @@ class Mailbox:
         self._url = f"http://127.0.0.1:{web}/api/email"
 
     def mails(self) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(self._url, timeout=10) as answer:
-            return json.load(answer)  # type: ignore[no-any-return]
+        return json.loads(self._get(""))  # type: ignore[no-any-return]
+
+    def source(self, mail: dict[str, Any]) -> bytes:
+        """A mail as it came over the wire."""
+        return self._get(f"/{mail['id']}/source")
 
     def attachment(self, mail: dict[str, Any], name: str) -> bytes:
         """The content of an attachment of a mail."""
-        with urllib.request.urlopen(f"{self._url}/{mail['id']}/attachment/{name}", timeout=10) as answer:
-            return answer.read()  # type: ignore[no-any-return]
+        return self._get(f"/{mail['id']}/attachment/{name}")
+
+    def _get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self._url + path, timeout=10) as answer:
+            return bytes(answer.read())
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from actions.feedback import read_about
 from actions.messages import Email
 from actions.providers.provider import CREDENTIALS, DEFERRED, DELIVERED, REJECTED, UNKNOWN, Dispatch, House, Result
 from actions.providers.registry import make_provider
@@ -355,3 +357,35 @@ async def test_settings_that_cannot_work_are_said_without_their_secrets(settings
         make_provider("email", block, House(config=Config(), clock=lambda: 0, secret=SECRET), {"PASSWORD": "sw0rdfish"})
     assert said in str(error.value)
     assert "sw0rdfish" not in str(error.value)
+
+
+# WHAT COMES BACK
+
+
+async def test_bounces_go_to_the_return_path_and_bring_the_token_back_only_where_it_is_asked_for() -> None:
+    async with RawSmtp() as server, smtp(server.port) as provider:
+        await send(provider, [dispatch(1, html='<a href="https://shop.example.com">x</a>')])
+    settings = {"return_path": "Bounces <bounces@example.org>", "callback_secret": "b0unce", "track": {"clicks": True}}
+    async with RawSmtp() as asked, smtp(asked.port, **settings) as provider:
+        await send(provider, [dispatch(1, html='<a href="https://shop.example.com">x</a>', promotional=True)])
+        [refused] = await send(provider, [dispatch(2, headers={"X-Wayfare-About": "x"})])
+    [(sender, _, mail)], [(other, _, returned)] = server.mails, asked.mails
+    assert ("FROM:<shop@example.com>" in sender, "FROM:<bounces@example.org>" in other) == (True, True)
+    assert b"X-Wayfare-About" not in mail
+    assert b'href="https://shop.example.com"' in mail
+    message = message_from_bytes(returned)
+    about = read_about(SECRET, "".join(message["X-Wayfare-About"].split()))
+    assert about is not None
+    assert (about.contact, about.effect, about.element) == ("ann", f"{1:032x}", "e")
+    assert message["From"] == "Shop <shop@example.com>"
+    assert b"https://mail.example/c/" in returned.replace(b"=\r\n", b"")
+    assert refused.state == REJECTED
+
+
+async def test_what_goes_to_the_team_is_not_tracked() -> None:
+    notice = Dispatch(
+        msgspec.structs.replace(dispatch(1).effect, kind="notify_email", consent=""), dispatch(1, html='<a href="https://x.example">x</a>').message
+    )
+    async with RawSmtp() as server, smtp(server.port, track={"opens": True, "clicks": True}) as provider:
+        await send(provider, [notice])
+    assert b'<a href="https://x.example">x</a>\r\n' in server.mails[0][2]
