@@ -17,9 +17,8 @@ _NAMES = ("first_name", "last_name", "name")
 def check_site(site: Site, channel: str, name: str) -> Mapping[str, Any]:
     """The block of a site; an empty one where it is missing, which is reported, and in a simulation, where nothing is checked."""
     block = site.provider(channel)
-    if not block:  # that the whole channel is missing is reported where its action is compiled
-        return {}
-    return found if isinstance(found := _named(site, "site", name, block, f"providers.yaml has no site under `{channel}`"), Mapping) else {}
+    found = None if block is None else _named(site, "site", name, block, f"providers.yaml has no site under `{channel}`")
+    return found if isinstance(found, Mapping) else {}
 
 
 def check_level(site: Site, channel: str, name: str, level: str) -> None:
@@ -42,5 +41,6 @@ def _name(raw: str) -> str:
 def _named(site: Site, key: str, name: str, things: Mapping[str, Any], missing: str) -> Any:
     if name in things:
         return things[name]
-    site.problem(f'{missing} "{name[:NAME_CHARS_MAX]}"', key=key, remedy=suggest(name, things) or f"there are {', '.join(sorted(map(str, things)))}")
+    there = f"there are {', '.join(sorted(map(str, things)))}" if things else f"write `{name[:NAME_CHARS_MAX]}:` there"
+    site.problem(f'{missing} "{name[:NAME_CHARS_MAX]}"', key=key, remedy=suggest(name, things) or there)
     return None

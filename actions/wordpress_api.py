@@ -32,7 +32,7 @@ OF_THE_ROLE = "rest_user_invalid_role"
 OF_THE_USER = frozenset({"rest_cannot_edit", "rest_cannot_edit_roles"})
 
 _NOT_IN_LOGINS = re.compile(r"[^a-z0-9._-]+")
-_JSON_BEGINS = re.compile(rb"(?m)^[\[{]")
+_JSON_BEGINS = re.compile(rb"(?m)^(?:\xef\xbb\xbf)?(?=[\[{])")  # some plugins print a byte order mark
 _T = TypeVar("_T")
 Failed = Callable[..., Result]  # Provider.failed
 
@@ -78,7 +78,7 @@ class _Answer(msgspec.Struct, frozen=True):
 class WordpressApi:
     """One site. `base_url` is its front page; `rest_path` where its REST API is, "" for the way that works without permalinks.
 
-    `failed` is the provider's: the result of a failure at a stage (connect, busy, role, look, answer).
+    `failed` is the provider's: the result of a failure at a stage (connect, busy, role, page, look, answer).
     """
 
     def __init__(self, base_url: str, rest_path: str, authorization: str, session: aiohttp.ClientSession, clock: Callable[[], int], failed: Failed) -> None:
@@ -151,6 +151,8 @@ class WordpressApi:
             return self._failed("busy", said, blames=DEST, retry_after_ms=wait_ms, counts=status != 429)
         if error.code == OF_THE_ROLE:  # somebody may define it, or mend providers.yaml; other levels are well
             return self._failed("role", said, blames=MESSAGE)
+        if (status == 403 and not error.code) or (stage == "answer" and (status < 400 or status == 404)):
+            return self._failed("page", said, blames=DEST)  # perhaps a firewall that dislikes this one name: it must not stop the site
         if status in {401, 403}:
             return rejected(said, code=error.code) if error.code in OF_THE_USER else Result(state=CREDENTIALS, reason=clean(said), blames=DEST)
         if status < 400 or status == 404:
@@ -169,7 +171,7 @@ def read_json(body: bytes, kind: type[_T]) -> _T | None:
     """The JSON of an answer, also where a plugin has printed lines before it; None where there is none of this shape."""
     for found in islice(_JSON_BEGINS.finditer(body), JSON_BEGINNINGS_MAX):
         try:
-            return msgspec.json.decode(body[found.start() :], type=kind)
+            return msgspec.json.decode(body[found.end() :], type=kind)
         except (msgspec.MsgspecError, RecursionError):
             continue
     return None

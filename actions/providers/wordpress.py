@@ -81,7 +81,7 @@ class Wordpress(Provider):
     honours_key = True  # the state is the key: a second dispatch finds it and writes nothing
     by_site = True
     by_host = True
-    not_accepted = frozenset({"connect", "busy", "look", "role", "site"})
+    not_accepted = frozenset({"connect", "busy", "look", "page", "role", "site"})
 
     def __init__(self, settings: dict[str, WordpressSettings], house: House) -> None:
         for name, one in settings.items():

@@ -51,9 +51,11 @@ def test_a_site_and_its_level_must_be_in_providers_yaml(kind, params, says):
     assert [fault for fault in found if says in fault and fault.startswith("maps/m.yaml:4: maps/m: ")] if says else found == [], found
 
 
-def test_a_channel_without_sites_is_one_problem():
-    (found,) = faults("give_wordpress_access: {site: members, level: gold}", "email: {provider: smtp, host: h, from: a@example.com}")
-    assert "needs a provider for the channel wordpress" in found
+@pytest.mark.parametrize(
+    "providers", ["email: {provider: smtp, host: h, from: a@example.com}", "wordpress: {}\nmembership: {}", "wordpress: {members: {levels: {}}}"]
+)
+def test_a_channel_without_sites_or_levels_is_a_problem(providers):
+    assert faults("give_wordpress_access: {site: members, level: gold}", providers)
 
 
 @pytest.mark.parametrize("levels", ["{gold: member, silver: member}", '{gold: ""}'])

@@ -226,7 +226,7 @@ PAGE = "<html><body>Access denied by the firewall</body></html>"
         (error("rest_forbidden_context", 401), CREDENTIALS, DEST, "rest_forbidden_context"),
         (error("rest_forbidden_context", 403), CREDENTIALS, DEST, "rest_forbidden_context"),
         (error("rest_cannot_create_user", 403), CREDENTIALS, DEST, "rest_cannot_create_user"),
-        ((403, {}, PAGE), CREDENTIALS, DEST, "firewall"),
+        ((403, {}, PAGE), DEFERRED, DEST, "firewall"),
         (error("rest_no_route", 404), CREDENTIALS, DEST, "no REST API of WordPress answers here: 404 rest_no_route"),
         ((404, {}, PAGE), CREDENTIALS, DEST, "no REST API"),
         ((200, {}, PAGE), CREDENTIALS, DEST, "no REST API"),
@@ -262,6 +262,9 @@ async def test_what_a_look_is_answered_with(behave: Any, state: str, blames: str
         ((500, {}, "critical error"), UNKNOWN),
         ((504, {}, PAGE), UNKNOWN),
         ((503, {}, PAGE), DEFERRED),
+        ((403, {}, PAGE), DEFERRED),
+        ((404, {}, PAGE), DEFERRED),
+        ((302, {"Location": "/"}, ""), DEFERRED),
     ],
 )
 @pytest.mark.parametrize("there", [True, False])
@@ -307,9 +310,10 @@ async def test_who_is_deleted_meanwhile_is_made_anew() -> None:
     assert server.users[0]["roles"] == ["member_gold"]
 
 
-async def test_what_a_plugin_prints_before_the_answer_is_skipped() -> None:
+@pytest.mark.parametrize("printed", ["\ufeff", "\ufeff<br />\n<b>Warning</b>: [x] undefined in {plugin} on line 3<br />\n", "[Notice]\n{}\n"])
+async def test_what_a_plugin_prints_before_the_answer_is_skipped(printed: str) -> None:
     async with site() as (server, provider):
-        server.prefix = "\ufeff<br />\n<b>Warning</b>: [x] undefined in {plugin} on line 3<br />\n"
+        server.prefix = printed
         assert (await send(provider, access()))[0].state == DELIVERED
         server.users.clear()
         server.add("ann@elsewhere.com")["login"] = "ann"
