@@ -41,7 +41,8 @@ def count(contact: Contact, channel: str, caps: Sequence[Cap], when: int, now_ms
     times = contact.sends.setdefault(channel, [])
     insort(times, when)
     oldest = now_ms - max(cap.per_ms for cap in caps)
-    contact.sends[channel] = [time for time in times if time > oldest][-max(cap.at_most for cap in caps) :]
+    most = max(cap.at_most for cap in caps) + HELD_MAX  # beyond what caps look at, what would count again if all that is held were withdrawn
+    contact.sends[channel] = [time for time in times if time > oldest][-most:]
 
 
 def hold(contact: Contact, effect: str, channel: str, when: int, now_ms: int) -> None:
