@@ -31,7 +31,7 @@ class Carrier(Protocol):
 class Letter:
     """One dispatch on its way. Its segments are answered one by one; the last answer, a lost link or the end of the time makes its result."""
 
-    __slots__ = ("_answers", "_batch", "_encoded", "_report", "_written", "dispatch", "over", "segments")
+    __slots__ = ("_answers", "_batch", "_encoded", "_written", "dispatch", "over", "segments")
 
     def __init__(self, batch: Batch, dispatch: Dispatch, encoded: Encoded, wires: list[bytes]) -> None:
         self._batch, self.dispatch, self._encoded = batch, dispatch, encoded
@@ -116,8 +116,7 @@ class Batch:
             self._open[id(letter)] = letter
 
     def segments(self) -> list[Segment]:
-        if not self._open:
-            self.done.set()
+        """Of all that can be written."""
         return [segment for letter in self._open.values() for segment in letter.segments]
 
     def report(self, letter: Letter, result: Result) -> None:

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 FAULT_WAIT_S = 0.2  # storage was away: before it is asked again for what nobody will send again
 CLOSE_S = 5.0  # and for so long at the end
 
+Key = tuple[str, str, int, int]  # sender, receiver, reference, parts in all
 Hear = Callable[[Sequence[Heard]], Awaitable[int]]
 
 
@@ -45,6 +46,13 @@ class Found(NamedTuple):
 
     heard: Heard
     undo: Callable[[], None]
+
+
+class Parts(NamedTuple):
+    """What came of a long message, by the parts' numbers."""
+
+    texts: dict[int, str]
+    timer: asyncio.TimerHandle
 
 
 class Sent:
@@ -81,7 +89,7 @@ class Deliveries:
         self._sent: OrderedDict[str, Sent] = OrderedDict()  # by the SMSC's id
         self._arrived: list[tuple[Link, int, Found]] = []
         self._unheard: list[Heard] = []  # of messages that are incomplete or whose parts were all answered
-        self._parts: OrderedDict[tuple[str, str, int, int], dict[int, str]] = OrderedDict()
+        self._parts: OrderedDict[Key, Parts] = OrderedDict()
         self._working: asyncio.Task[None] | None = None
 
     def remember(self, message_id: str, sent: Sent) -> None:
@@ -169,28 +177,36 @@ class Deliveries:
         if part is None or part.total < 2 or not 1 <= part.number <= part.total:
             return Found(self._message(message.sender, message.to, message.text), _nothing)
         key = (message.sender, message.to, part.reference, part.total)
-        parts = self._parts.get(key)
-        if parts is None:
-            if len(self._parts) >= self._bounds.parts_max:
-                self._give_up(next(iter(self._parts)))
-            parts = self._parts[key] = {}
-            asyncio.get_running_loop().call_later(self._bounds.part_wait_ms / 1_000, self._give_up, key, parts)
-        parts[part.number] = message.text
-        if len(parts) < part.total:
+        texts = {**self._taken(key), part.number: message.text}
+        if len(texts) < part.total:
+            self._wait_for(key, texts)
             return None
-        del self._parts[key]
 
         def undo() -> None:
-            del parts[part.number]
-            self._parts.setdefault(key, parts)
+            del texts[part.number]
+            self._wait_for(key, texts)
 
-        return Found(self._message(message.sender, message.to, _joined(parts)), undo)
+        return Found(self._message(message.sender, message.to, _joined(texts)), undo)
 
-    def _give_up(self, key: tuple[str, str, int, int], parts: dict[int, str] | None = None) -> None:
-        """Hear a message as far as it came; `parts` says of which one, where another may stand there by now."""
-        if key in self._parts and (parts is None or parts is self._parts[key]):
-            self._unheard.append(self._message(key[0], key[1], _joined(self._parts.pop(key))))
-            self._work()
+    def _wait_for(self, key: Key, texts: dict[int, str]) -> None:
+        """Keep the parts that came until the others do, or `part_wait_ms` is over."""
+        texts = {**self._taken(key), **texts}
+        if len(self._parts) >= self._bounds.parts_max:
+            self._give_up(next(iter(self._parts)))
+        self._parts[key] = Parts(texts, asyncio.get_running_loop().call_later(self._bounds.part_wait_ms / 1_000, self._give_up, key))
+
+    def _taken(self, key: Key) -> dict[int, str]:
+        """The parts of a message that came so far; they are no longer waited with."""
+        found = self._parts.pop(key, None)
+        if found is None:
+            return {}
+        found.timer.cancel()
+        return found.texts
+
+    def _give_up(self, key: Key) -> None:
+        """Hear a message as far as it came."""
+        self._unheard.append(self._message(key[0], key[1], _joined(self._taken(key))))
+        self._work()
 
     def _message(self, sender: str, to: str, text: str) -> Heard:
         return received(text, sender, to, keyword_of(text, self._words))

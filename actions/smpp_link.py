@@ -71,6 +71,7 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._bound: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._beat: asyncio.TimerHandle | None = None
+        self._ready = False  # bound, and not being closed: segments may be written
         self._heard = True
         self._reason = "the server closed the connection"
         self.closed = asyncio.Event()
@@ -85,7 +86,7 @@ class Link(asyncio.Protocol):
     def pump(self) -> None:
         """Write what is queued, as far as the window allows."""
         queue, waiting = self._queue, self._waiting
-        while queue and len(waiting) < self._window:
+        while self._ready and queue and len(waiting) < self._window:
             segment = queue.popleft()
             if segment.letter.over:
                 continue
@@ -146,6 +147,7 @@ class Link(asyncio.Protocol):
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._ready = False
         if self._beat is not None:
             self._beat.cancel()
         reason = f"{self._reason}: {exc}" if exc else self._reason
@@ -176,6 +178,7 @@ class Link(asyncio.Protocol):
             self._hang_up("the server ended the session")
         elif command == pdus.BIND_TRANSCEIVER | pdus.RESPONSE and not self._bound.done():
             if status == OK:
+                self._ready = True
                 self._bound.set_result(None)
             else:
                 self._bound.set_exception(Refused(status, pdus.status_text(status, wire[16:])))
@@ -194,6 +197,7 @@ class Link(asyncio.Protocol):
         self._beat = asyncio.get_running_loop().call_later(self._alive_s, self._keep_alive)
 
     def _hang_up(self, reason: str) -> None:
+        self._ready = False
         self._reason = reason
         self._flush()
         if self._transport is not None:

@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from actions.feedback import Heard
-from engine.core.errors import InvalidConfig
 
 STOP, START, HELP = "stop", "start", "help"
 WORDS: Mapping[str, Sequence[str]] = {
@@ -25,15 +24,15 @@ _CONSENT = {STOP: "unsubscribed", START: "subscribed"}
 
 
 def words_of(more: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Word, as `keyword_of` reads it → keyword; `more` adds words. Raises InvalidConfig for what can't be told from silence or another keyword."""
+    """Word, as `keyword_of` reads it → keyword; `more` adds words. Raises ValueError for what can't be told from silence or another keyword."""
     found = {_plain(word): keyword for keyword, words in WORDS.items() for word in words}
     for keyword, words in more.items():
         if keyword not in WORDS:
-            raise InvalidConfig(f"keywords has stop, start and help, not {keyword!r}")
+            raise ValueError(f"keywords has stop, start and help, not {keyword!r}")
         for word in words:
             plain = _plain(word)
             if not plain or len(word) > WORD_CHARS_MAX or found.setdefault(plain, keyword) != keyword:
-                raise InvalidConfig(f"keywords.{keyword}: {word[:60]!r} is empty, too long, or means {found.get(plain, 'nothing')} already")
+                raise ValueError(f"keywords.{keyword}: {word[:60]!r} is empty, too long, or means {found.get(plain, 'nothing')} already")
     return found
 
 

@@ -58,6 +58,9 @@ class SmppSettings(provider.Settings, frozen=True, kw_only=True, forbid_unknown_
     parts_max: int = 1_000  # inbound long messages that are incomplete
     part_wait_ms: int = 300_000
 
+    def __post_init__(self) -> None:
+        words_of(self.keywords)
+
 
 class Smpp(Provider):
     name = "smpp"
@@ -94,11 +97,14 @@ class Smpp(Provider):
         batch = Batch(self, report)
         for dispatch in dispatches:
             batch.add(dispatch)
+        segments = batch.segments()
+        if not segments:
+            return
         fault = await self._bound(deadline)
         if fault is not None:
             batch.end(fault)
             return
-        self._queue.extend(batch.segments())
+        self._queue.extend(segments)
         self._pump()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
@@ -254,4 +260,3 @@ def _check(settings: SmppSettings) -> None:
         text = getattr(settings, name)
         if not text.isascii() or not text.isprintable() or len(text) > most:
             raise InvalidConfig(f"{name} must be at most {most} plain characters")
-    words_of(settings.keywords)

@@ -55,6 +55,9 @@ class TwilioSettings(provider.Settings, frozen=True, kw_only=True, forbid_unknow
     connections: int = 64
     keywords: dict[str, list[str]] = {}
 
+    def __post_init__(self) -> None:
+        words_of(self.keywords)
+
 
 class _Answer(msgspec.Struct):
     """Of Twilio's answers, what we use: an error has a code and a message, a message has a sid."""
@@ -78,7 +81,6 @@ class Twilio(Provider):
             raise InvalidConfig("connections must be 1 to 1024")
         if not settings.token.isprintable() or not settings.account.isprintable() or ":" in settings.account:
             raise InvalidConfig("account and token must be plain text")
-        words_of(settings.keywords)
         self._connections = settings.connections
         self._secret = house.secret
         self._callback = f"{house.public_url}/v1/callbacks/twilio" if house.config.public_url else ""

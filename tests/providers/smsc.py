@@ -18,7 +18,7 @@ TEXT_TLV = 0x001D
 
 class Smsc:
     """`behave` is "" (well), silence, slow, drop (after a message came), or a mapping: `bind` or `submit` → a status to refuse with, `text` → what it
-    says about that, `statuses` → one for each submit to come. `receipts`: the stat of the receipt that follows each accepted message, "" for none."""
+    says about that, `binds` or `submits` → a status for each that is to come. `receipts`: the stat of the receipt that follows each accepted message, "" for none."""
 
     def __init__(self) -> None:
         self.behave: Any = ""
@@ -128,8 +128,6 @@ class Smsc:
         if self.behave == "silence":
             return
         status = self._said("submit")
-        if isinstance(self.behave, dict) and self.behave.get("statuses"):
-            status = self.behave["statuses"].pop(0)
         message_id = f"m{len(self.submits)}"
         writer.write(pdus.pdu(pdus.SUBMIT_SM_RESP, sequence, status, self._text() if status else message_id.encode() + b"\0"))
         if self.receipts and one.registered_delivery and not status:
@@ -142,6 +140,8 @@ class Smsc:
             writer.write(receipt.encode())
 
     def _said(self, what: str) -> int:
+        if isinstance(self.behave, dict) and self.behave.get(f"{what}s"):
+            return int(self.behave[f"{what}s"].pop(0))
         return int(self.behave.get(what, 0)) if isinstance(self.behave, dict) else 0
 
     def _text(self) -> bytes:

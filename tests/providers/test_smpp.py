@@ -126,7 +126,7 @@ async def test_what_a_refusal_means(status: int, state: str, counts: bool) -> No
 
 async def test_some_segments_accepted_and_some_not_is_unknown_and_says_which() -> None:
     async with Smsc() as server, smpp(server) as provider:
-        server.behave = {"statuses": [0, 0x58, 0]}
+        server.behave = {"submits": [0, 0x58, 0]}
         [result] = await send(provider, dispatch(LONG))
     assert result.state == UNKNOWN
     assert "ESME_RTHROTTLED" in result.reason
@@ -184,6 +184,25 @@ async def test_refused_binds_are_not_hammered() -> None:
         assert (results[0].state, len(server.binds)) == (CREDENTIALS, 2)
         server.behave = ""
         assert [result.state for result in await send(provider, dispatch())] == [DELIVERED]
+
+
+async def test_nothing_is_written_on_a_session_that_was_refused() -> None:
+    async with Smsc() as server, smpp(server, connections=2, window=1, reconnect_ms_min=10, reconnect_ms_max=10) as provider:
+        server.behave = {"binds": [0, *[0x05] * 500]}
+        results = await send(provider, *(dispatch("x", number) for number in range(1_000)))
+        assert len(server.binds) > 3, "the second session was tried again and again meanwhile"
+    assert {result.state for result in results} == {DELIVERED}
+    assert len(server.submits) == 1_000
+
+
+async def test_a_server_that_ends_the_session_is_bound_to_again() -> None:
+    async with Smsc() as server, smpp(server, reconnect_ms_min=10) as provider:
+        await send(provider, dispatch())
+        server.sessions[0].write(pdus.pdu(pdus.UNBIND, 9) + pdus.pdu(pdus.ENQUIRE_LINK, 10))
+        sent = await asyncio.gather(*(send(provider, dispatch("x", number)) for number in range(2, 6)))
+        await until(lambda: len(server.binds) == 2)
+        assert [result.state for result in await send(provider, dispatch("y", 9))] == [DELIVERED]
+    assert {result.state for [result] in sent} <= {DELIVERED, UNKNOWN, DEFERRED}
 
 
 async def test_a_server_that_falls_silent_is_left() -> None:
