@@ -38,7 +38,7 @@ class _Type(msgspec.Struct):
 
 class _Body(msgspec.Struct):
     id: str = ""
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
 
 
 class _Event(msgspec.Struct):
@@ -71,7 +71,7 @@ def heard_in(body: bytes) -> list[Heard]:
         event = msgspec.json.decode(body, type=_Event)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise Unreadable(f"not an event of Lob: {error}") from None
-    token, name = token_in(event.body.metadata), EVENTS.get(event.event_type.id)
+    token, name = token_in(event.body.metadata or {}), EVENTS.get(event.event_type.id)
     if not token or name is None:
         return []
     data = {"postcard": event.body.id, "provider_event": event.event_type.id}

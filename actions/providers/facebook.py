@@ -57,17 +57,17 @@ class FacebookSettings(provider.Settings, frozen=True, kw_only=True, forbid_unkn
 
 
 class _Error(msgspec.Struct):
-    message: str = ""
+    message: str | None = ""
     code: int = 0
-    error_subcode: int = 0
-    error_user_msg: str = ""
+    error_subcode: int | None = 0
+    error_user_msg: str | None = ""
     is_transient: bool = False
 
 
 class _Answer(msgspec.Struct):
     """Of Meta's answers, what we use."""
 
-    session_id: str | int = ""
+    session_id: str | int | None = ""
     num_received: int = 0
     num_invalid_entries: int = 0
     invalid_entry_samples: Any = None
@@ -117,7 +117,7 @@ class Facebook(Provider):
         try:
             async with self._session.request(METHODS[action], url, data=self._body(rows), headers=headers, timeout=timeout, allow_redirects=False) as response:
                 answer = _read(await bounded_body(response))
-                if 200 <= response.status < 300 and answer.error is None:
+                if 200 <= response.status < 300 and (answer is None or answer.error is None):
                     return _results(rows, answer, audience)
                 return [self._refusal(response, answer)] * len(rows)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -133,11 +133,11 @@ class Facebook(Provider):
             body["appsecret_proof"] = hmac.new(self._settings.app_secret.encode(), self._settings.token.encode(), "sha256").hexdigest()
         return msgspec.json.encode(body)
 
-    def _refusal(self, response: aiohttp.ClientResponse, answer: _Answer) -> Result:
+    def _refusal(self, response: aiohttp.ClientResponse, answer: _Answer | None) -> Result:
         """What a request that was not taken means for each of its people."""
-        status, error = response.status, answer.error or _Error()
+        status, error = response.status, (answer and answer.error) or _Error()
         code = f"{error.code}.{error.error_subcode}" if error.error_subcode else str(error.code or status)
-        reason = f"{code} {error.message or response.reason or ''} {error.error_user_msg}"
+        reason = f"{code} {error.message or response.reason or ''} {error.error_user_msg or ''}"
         wait_ms = max(retry_after_ms(response.headers.get("Retry-After"), self._clock()), regain_ms(response.headers.get("X-Business-Use-Case-Usage")))
         if error.code in BUSY or status == 429:
             return self.failed("busy", reason, retry_after_ms=wait_ms, counts=False)
@@ -164,8 +164,11 @@ def regain_ms(header: str | None) -> int:
     return max((int(minute * 60_000) for minute in minutes if isinstance(minute, int | float) and 0 < minute < 10**6), default=0)
 
 
-def _results(rows: Sequence[Mapping[str, str]], answer: _Answer, audience: str) -> list[Result]:
+def _results(rows: Sequence[Mapping[str, str]], answer: _Answer | None, audience: str) -> list[Result]:
     """Delivered, all but those that Meta flagged and that can be told: all of them, or those that its samples name."""
+    if answer is None:
+        log.warning("Meta took a request, and its answer cannot be read", audience=audience, sent=len(rows))
+        return [Result(state=DELIVERED)] * len(rows)
     named = dict.fromkeys(range(len(rows)), "invalid entry") if answer.num_invalid_entries >= len(rows) else {}
     named |= flagged(rows, answer.invalid_entry_samples)
     if answer.num_invalid_entries or named:
@@ -181,11 +184,11 @@ def _keys(dispatch: Dispatch) -> dict[str, str]:
     return {key: value.encode(errors="replace").decode() for key, value in change.keys.items()}
 
 
-def _read(body: bytes) -> _Answer:
+def _read(body: bytes) -> _Answer | None:
     try:
         return msgspec.json.decode(body, type=_Answer)
     except (msgspec.DecodeError, msgspec.ValidationError):
-        return _Answer()
+        return None
 
 
 def _check(settings: FacebookSettings, timeout_ms: int) -> None:

@@ -76,15 +76,15 @@ class LobSettings(provider.Settings, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class _Error(msgspec.Struct):
-    message: str = ""
-    code: str = ""
+    message: str | None = ""
+    code: str | None = ""
 
 
 class _Answer(msgspec.Struct):
     """Of Lob's answers, what we use."""
 
     id: str = ""
-    expected_delivery_date: str = ""
+    expected_delivery_date: str | None = ""
     error: _Error | None = None
 
 
@@ -173,9 +173,9 @@ class Lob(Provider):
     def _verdict(self, response: aiohttp.ClientResponse, body: bytes) -> Result:
         status, answer = response.status, _read(body)
         if 200 <= status < 300:
-            return Result(state=DELIVERED, data={"postcard": answer.id, "expected": answer.expected_delivery_date})
+            return Result(state=DELIVERED, data={"postcard": answer.id, "expected": answer.expected_delivery_date or ""})
         error = answer.error or _Error()
-        reason = f"{status} {error.code} {error.message or response.reason or ''}"
+        reason = f"{status} {error.code or ''} {error.message or response.reason or ''}"
         if status in {429, 503}:
             return self.failed("busy", reason, retry_after_ms=self._wait_ms(response.headers), counts=status == 503)
         if status in {401, 403}:

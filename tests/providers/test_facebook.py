@@ -166,7 +166,9 @@ async def test_flagged_entries_that_no_sample_names(invalid: int, expected: list
 async def test_an_answer_that_cannot_be_read_was_still_a_yes(body: str) -> None:
     async with GraphServer(TOKEN) as server, facebook(server) as provider:
         server.behave = (200, {}, body)
-        assert states(await sent(provider, change("ann"))) == [DELIVERED]
+        with structlog.testing.capture_logs() as log:
+            assert states(await sent(provider, change("ann"))) == [DELIVERED]
+    assert [line["log_level"] for line in log] == ["warning"]
 
 
 USAGE = json.dumps({"112130216863063": [{"type": "custom_audience", "call_count": 100, "estimated_time_to_regain_access": 19}, {"type": "ads_management"}]})
@@ -177,7 +179,7 @@ USAGE = json.dumps({"112130216863063": [{"type": "custom_audience", "call_count"
     [
         (400, {}, graph_error(190, "expired"), CREDENTIALS, True, 0),
         (400, {}, graph_error(104, "appsecret_proof"), CREDENTIALS, True, 0),
-        (403, {}, graph_error(200, "permissions"), CREDENTIALS, True, 0),
+        (403, {}, graph_error(200, "permissions", error_user_msg=None, error_subcode=None), CREDENTIALS, True, 0),
         (400, {}, graph_error(294, "ads_management"), CREDENTIALS, True, 0),
         (401, {}, "", CREDENTIALS, True, 0),
         (400, {}, graph_error(4, "app limit"), DEFERRED, False, 0),

@@ -187,7 +187,14 @@ async def test_an_event_is_told_to_its_contact(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [event("postcard.rendered_pdf"), event("letter.mailed"), event("postcard.mailed", {}), event("postcard.mailed", {"campaign": "x"})]
+    "body",
+    [
+        event("postcard.rendered_pdf"),
+        event("letter.mailed"),
+        event("postcard.mailed", {}),
+        event("postcard.mailed").replace(b'{"wayfare', b'null, "x": {"wayfare'),
+        event("postcard.mailed", {"campaign": "x"}),
+    ],
 )
 async def test_what_is_no_news_is_acknowledged(body: bytes) -> None:
     assert (await Lob.receive(SETTINGS, inbound(body), HOUSE)).heard == []
