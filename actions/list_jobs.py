@@ -13,9 +13,11 @@ from actions.list_exports import export_within
 from actions.messages import ListJob
 from actions.providers.provider import DEFERRED, DELIVERED, MESSAGE, Dispatch, Provider, Report, Result, clean, each, rejected
 from engine.config import Config
-from engine.core.errors import Unavailable, WayfareError
+from engine.core.errors import Full, Unavailable, WayfareError
 from engine.core.fulfillment import CHANNEL
 from engine.ports import Lists
+
+LINE_BYTES_MIN = 2  # of a row in a CSV, whatever its columns
 
 
 class ListKeeper(Provider):
@@ -41,7 +43,7 @@ class ListKeeper(Provider):
         assert isinstance(job, ListJob)
         try:
             data = await (self._gather(job) if job.do == "gather" else self._empty(job))
-        except Unavailable as error:  # also where the result is unknown: both may be done again
+        except (Unavailable, Full) as error:  # also where the result is unknown: both may be done again
             return Result(state=DEFERRED, reason=clean(str(error)), blames=MESSAGE)
         except WayfareError as error:
             return rejected(str(error))
@@ -50,6 +52,8 @@ class ListKeeper(Provider):
     async def _gather(self, job: ListJob) -> dict[str, Any]:
         """Make the export; how many rows it has, and whether they are too many to be attached."""
         rows = await self._lists.freeze(job.export, self._config.export_life_ms)
+        if rows * LINE_BYTES_MIN > self._config.attachment_bytes_max:
+            return {"rows": rows, "linked": True}
         attachment = await export_within(self._lists, job.export, job.columns, self._config) if rows else b""
         return {"rows": rows, "linked": attachment is None}
 

@@ -267,7 +267,8 @@ class Lists(Protocol):
     into them."""
 
     async def freeze(self, export: Export, life_ms: int) -> int:
-        """Copy the rows of all partitions, once: asked again, the same export stands. How many rows. WayfareError where a newer one stands."""
+        """Copy the rows of all partitions, once: asked again, the same export stands. How many rows. WayfareError where a newer one stands, Full where the
+        server's memory is full."""
 
     async def contacts(self, export: Export, partition: int) -> list[str] | None:
         """The contacts of an export in one partition, sorted; None where it is gone."""

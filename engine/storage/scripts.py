@@ -47,7 +47,7 @@ SCRIPTS = {
     "giveback": _build(DRAINING, "partition", "effects", "giveback"),
     "resolve": _build(DRAINING, "partition", "effects", "resolve"),
     "depths": _build(DRAINING, "partition", "effects", "depths"),
-    "freeze": _build(DRAINING, "partition", "freeze"),
+    "freeze": _build(PLAIN, "partition", "freeze"),
     "take_off": _build(DRAINING, "partition", "take_off"),
     "beyond": _build(DRAINING, "beyond"),
     "grant": _build(DRAINING, "grant"),
