@@ -56,7 +56,7 @@ def to(box: Mailbox, address: str) -> dict[str, Any]:
 @proves(
     "send_email",
     "maildev",
-    "logged in by AUTH, it reads subject, sender, HTML and text as they were meant, accents and emoji included; merge fields add no header and no markup",
+    "logged in by AUTH, it reads subject, sender, HTML and text as they were meant, accents and emoji included",
 )
 async def test_a_mail_program_reads_what_was_meant(box: Mailbox) -> None:
     async with running() as ring:
@@ -69,6 +69,7 @@ async def test_a_mail_program_reads_what_was_meant(box: Mailbox) -> None:
     assert "<h1>" not in mail["text"]
 
 
+@proves("send_email", "maildev", "merge fields add no header, no recipient and no markup")
 async def test_merge_fields_add_no_header_no_recipient_and_no_markup(box: Mailbox) -> None:
     async with running() as ring:
         assert await sent(ring, box, "eva", {"first_name": HOSTILE, "note": HOSTILE}) == {"decided": 1, "delivered": 1}
