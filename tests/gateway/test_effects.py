@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
+from aiohttp import ClientPayloadError
+
 from actions.list_exports import Link, make_link
 from actions.unsubscribe import make_token
 from engine.codec import encode
 from engine.core.effects import Effect, Row
+from engine.core.errors import Unavailable
 from engine.core.fulfillment import Export
 from engine.core.records import Command, Update
 from engine.ports import Settle
@@ -115,3 +119,23 @@ async def test_a_link_to_an_export_expires(gateway):
     assert (await gateway.client.get(path.replace("kits", "gifts"))).status == 404
     gateway.now_ms += 5_000
     assert (await gateway.client.get(path)).status == 410
+
+
+async def test_an_export_that_breaks_off_is_no_whole_file(gateway):
+    export = Export("kits", 0, 1_000)
+    for contact in ("ann", "bob", "cyd", "dan"):
+        gateway.commit(contact, rows=[Row("fulfillment:kits", contact, encode({"contact": contact, "added_ms": 5, "fields": {}}))])
+    await gateway.store.lists.freeze(export, 60_000)
+    rows, calls = gateway.store.lists.rows, []
+
+    async def failing(*args):
+        calls.append(args)
+        if len(calls) > 1:
+            raise Unavailable("storage went away")
+        return await rows(*args)
+
+    gateway.store.lists.rows = failing
+    answer = await gateway.client.get(make_link("", "s3cret", Link(export, gateway.now_ms + 5_000, ["contact"])))
+    assert answer.status == 200
+    with pytest.raises(ClientPayloadError):
+        await answer.read()
