@@ -58,18 +58,21 @@ class HealthWatch:
             return
         counts, self._counts = self._counts, {}
         try:
-            held = await self._tallies.add(self._channel, counts, self.limit.window_ms)
-            if why := why_paused(self.limit, held):
-                await self._pause(why, self.limit)
+            if why_paused(self.limit, await self._tallies.add(self._channel, counts, self.limit.window_ms)):
+                await self._pause(self.limit)
         except Unavailable:
             for what, count in counts.items():
                 self._counts[what] = self._counts.get(what, 0) + count
         except WayfareError as error:  # they may have been counted: once is better than twice
             log.warning("the health of a channel could not be looked at", channel=self._channel, error=str(error))
 
-    async def _pause(self, why: str, limit: Health) -> None:
+    async def _pause(self, limit: Health) -> None:
         what = f"channel:{self._channel}" if limit.everything else f"promotional:{self._channel}"
         if what in await self._outbox.stopped():
+            return
+        # Somebody may have resumed a moment ago, who forgot the tally first: so it is asked after it is known that nothing is stopped.
+        why = why_paused(limit, await self._tallies.add(self._channel, {}, limit.window_ms))
+        if not why:
             return
         await self._outbox.stop(what, stopped=True, reason=why)
         log.error("sending is paused", what=what, reason=why, remedy=f"see what is sent to whom, then `wayfare resume-sending --channel {self._channel}`")

@@ -72,7 +72,7 @@ async def test_bounces_are_judged_and_too_many_pause_promotional_mail() -> None:
             await until(lambda: bool(ring.mail.mails), "transactional mail goes on")
             await ring.read_on()
             assert [to for _, to, _ in ring.mail.mails] == ["RCPT TO:<fay@example.com>"]
-            assert (await ring.effects("email"))["pending"] == 2
+            await until(lambda: _waiting(ring, 2), "the others wait")
 
             limits = {"health": HEALTH, "suppression": {"email": ["eve@example.com"]}}
             await ring.publish({"maps": MAPS, "templates": TEMPLATES, "limits": limits})
@@ -90,3 +90,7 @@ async def test_bounces_are_judged_and_too_many_pause_promotional_mail() -> None:
 
 async def _holds(ring: Ring, what: str) -> bool:
     return what in await stopped(ring)
+
+
+async def _waiting(ring: Ring, count: int) -> bool:
+    return (await ring.effects("email"))["pending"] == count
