@@ -98,8 +98,9 @@ async def drive(provider: Provider, effects: list[Effect], workspace: Workspace,
     def report(dispatch: Dispatch, result: Result) -> None:
         states[result.state] = states.get(result.state, 0) + 1
 
-    size = max(1, min(config.mark_effects_max, provider.at_once // 2))
-    parallel = max(1, min(provider.at_once, config.in_flight_max) // size)
+    places = min(provider.at_once, config.in_flight_per_host_max if provider.by_host else config.in_flight_max)
+    size = max(1, min(config.mark_effects_max, places // 4))  # some are being answered while others are being written
+    parallel = max(1, places // size)
     batches = iter([effects[start : start + size] for start in range(0, len(effects), size)])
     wall, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(_work(provider, batches, workspace, report) for _ in range(parallel)))
