@@ -67,7 +67,7 @@ class LobSettings(provider.Settings, frozen=True, kw_only=True, forbid_unknown_f
 
     key: str
     base_url: str = "https://api.lob.com"
-    from_: str | dict[str, str] = msgspec.field(name="from", default="")  # type: ignore[assignment]
+    from_: str | dict[str, str | int] = msgspec.field(name="from", default="")  # type: ignore[assignment]
     use_type: Literal["marketing", "operational"] = "marketing"
     countries: list[str] = msgspec.field(default_factory=lambda: [HOME])
     webhook_secret: str = ""
@@ -200,7 +200,7 @@ class Lob(Provider):
         return Reception(heard=heard_in(inbound.body))
 
 
-def _sender(raw: str | dict[str, str]) -> str | dict[str, str]:
+def _sender(raw: str | dict[str, str | int]) -> str | dict[str, str]:
     """The return address as Lob takes it; InvalidConfig where it is none."""
     if isinstance(raw, str):
         if raw and not _ADDRESS_ID.fullmatch(raw):
@@ -210,7 +210,7 @@ def _sender(raw: str | dict[str, str]) -> str | dict[str, str]:
     missing = [part for part in ("address1", "city", "state", "zip") if not raw.get(part)]
     if unknown or missing or not (raw.get("name") or raw.get("company")):
         raise InvalidConfig(f"from needs a name or company, address1, city, state and zip{f' and knows no {unknown[0]}' if unknown else ''}")
-    return {PARTS[part][0]: text for part, text in raw.items()}
+    return {PARTS[part][0]: str(text) for part, text in raw.items()}
 
 
 def _encodable(value: Any) -> Any:

@@ -52,7 +52,7 @@ async def send(url: str, card: Postcard | None = None, **settings: Any) -> Resul
 
 async def test_the_request() -> None:
     async with HttpServer({"id": "psc_1", "expected_delivery_date": "2026-01-12"}) as server:
-        result = await send(f"{server.url}/", **{"from": {"name": "Shop", "address1": "1 Main", "city": "Reno", "state": "NV", "zip": "89501"}})
+        result = await send(f"{server.url}/", **{"from": {"name": "Shop", "address1": "1 Main", "city": "Reno", "state": "NV", "zip": 89501}})
     assert (result.state, result.data) == (DELIVERED, {"postcard": "psc_1", "expected": "2026-01-12"})
     [request] = server.requests
     assert (request["method"], request["path"]) == ("POST", "/v1/postcards")
