@@ -21,6 +21,7 @@ from engine.core.turn import CoreTurn
 from engine.core.workspace import Workspace
 
 _BLANK = 0  # the format of a contact that was erased
+_WISHES = frozenset({"unsubscribed", "complained"})
 
 
 def step(contact: Contact, record: Record | None, now_ms: int, workspace: Workspace, changes: Changes, full: Container[str] = ()) -> None:
@@ -129,13 +130,16 @@ _KEPT: dict[str, Callable[[CoreTurn, str, Mapping[str, Any]], list[Fact] | None]
 def _put_consent(turn: CoreTurn, consent: Mapping[str, str], *, tighten: bool = False) -> list[tuple[str, str]]:
     """Set consent by channel; the channels (and statuses) that were unsubscribed by it. The guard hears of every change.
 
-    `tighten`: a channel on which nothing at all may be sent stays so.
+    `tighten`: a channel on which nothing at all may be sent stays so, and what the contact wished outlasts a bad address.
     """
     contact = turn.contact
     stopped = []
     changed = False
     for channel, wanted in consent.items():
         old = contact.consent.get(channel)
+        if tighten and wanted == "bounced" and old in _WISHES:
+            changed = True  # the guard had heard of the bounce before
+            continue
         effective = old or turn.workspace.default_consent.get(channel, "unsubscribed")
         status = tightened(effective, wanted) if tighten else wanted
         if status not in STATUSES or status == old:
@@ -203,7 +207,7 @@ def _outcome(turn: CoreTurn, record: Outcome) -> None:
     if found is not None:
         name, data, consent = found
         if consent:
-            _put_consent(turn, consent)
+            _put_consent(turn, consent, tighten=True)
         turn.fire(name, data)
     for fact in facts_of(record):
         _fact(turn, *fact)

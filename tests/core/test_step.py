@@ -145,6 +145,18 @@ def test_an_event_is_kept_only_as_far_as_the_map_reads_it() -> None:
     assert contact.enrollments[0].event == {"id": 5, "cart": {"total": 3}}
 
 
+@pytest.mark.parametrize("wish", ["unsubscribed", "complained"])
+def test_a_bounce_does_not_replace_what_the_contact_wished(wish: str) -> None:
+    bench = Bench(workspace_of())
+    bench.step(Update("ann", consent={"email": wish}))
+    bench.step(Outcome("ann", "e", "send_email", "bounced", data={"class": "hard"}))
+    bench.step(Event("ann", "email.bounced", {"class": "hard"}))
+    assert bench.step(Update("ann", consent={"email": "bounced"}, tighten=True)).consent == {"email": wish}
+    assert bench.changes.guard == {"ann": f"email={wish}"}
+    assert bench.step(Update("ann", consent={"email": "bounced"})).consent == {"email": "bounced"}
+    assert bench.step(Outcome("ann", "e", "send_email", "complained")).consent == {"email": "complained"}
+
+
 def test_every_change_of_consent_is_told_to_the_guard() -> None:
     bench = Bench(workspace_of())
     bench.step(Update("ann", consent={"email": "transactional_only"}))
