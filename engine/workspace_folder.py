@@ -3,7 +3,8 @@
     {"maps": [doc, …], "sequences": [doc, …], "templates": {name: text}, "products": {}, "team": {}, "routers": {},
      "fulfillment": {}, "limits": {}, "providers": {}}
 
-Files are read in the order of their names. A template's name is its file's stem. What cannot be read is an error that names
+Files are read in the order of their names. A template's name is its file's stem. Lists too long for limits.yaml lie in `suppression/CHANNEL.txt`
+(or `suppression/CHANNEL/*.txt`), an address a line, and become a part of `limits`. What cannot be read is an error that names
 the file; what is no part of a workspace is a warning, so that a README may lie beside the maps.
 """
 
@@ -17,12 +18,14 @@ from engine.core.documents import read_document, suggest
 from engine.core.errors import InvalidDocument, Problem
 from engine.core.names import name_fault
 
+FOLDERS = ("maps", "sequences", "templates", "suppression")
 TABLES = ("products", "team", "routers", "fulfillment", "limits", "providers")
 FILE_BYTES_MAX = 2 * 1024 * 1024
 FILES_MAX = 10_000
 
 _DOCUMENTS = (".yaml", ".yml", ".json")
 _TEMPLATES = (".html", ".txt")
+_LISTS = (".txt",)
 _IGNORED = ("readme", "license", "changelog")
 
 
@@ -39,6 +42,7 @@ def read_workspace(folder: Path | str, problems: list[Problem] | None = None) ->
         "templates": dict(reader.templates()),
         **{table: reader.table(table) for table in TABLES},
     }
+    reader.suppress(documents["limits"])
     reader.strangers()
     errors = [problem for problem in reader.problems if not problem.warning]
     if errors:
@@ -93,6 +97,15 @@ class _Folder:
             self.problem(paths[0], "the document must be a mapping of names", "write `name: {…}`")
         return found if isinstance(found, dict) else {}
 
+    def suppress(self, limits: dict[str, Any]) -> None:
+        """Add the lists of `suppression/` to those of limits.yaml; one that is no list there is told where it is read."""
+        for path in self.files("suppression", _LISTS):
+            lines = self.read(path, lambda text, _: [line.strip() for line in text.splitlines()]) or []
+            by_channel = limits["suppression"] = limits.get("suppression") or {}
+            channel = path.relative_to(self.root / "suppression").parts[0].removesuffix(path.suffix)
+            if isinstance(by_channel, dict) and isinstance(by_channel.get(channel) or [], list):
+                by_channel[channel] = [*(by_channel.get(channel) or []), *(line for line in lines if line and not line.startswith("#"))]
+
     def files(self, folder: str, endings: tuple[str, ...]) -> list[Path]:
         """The files of a subfolder, and of folders inside it, whose names end as they should."""
         inside = self.root / folder
@@ -124,9 +137,9 @@ class _Folder:
 
     def strangers(self) -> None:
         """Warn of what is no part of a workspace: most likely a misspelt name."""
-        known = [*TABLES, "maps", "sequences", "templates"]
+        known = [*TABLES, *FOLDERS]
         for path in sorted(self.root.iterdir()):
-            expected = path.name in {"maps", "sequences", "templates"} if path.is_dir() else path.stem in TABLES and path.suffix in _DOCUMENTS
+            expected = path.name in FOLDERS if path.is_dir() else path.stem in TABLES and path.suffix in _DOCUMENTS
             if not expected and not path.name.startswith(".") and not path.stem.lower().startswith(_IGNORED):
                 self.problem(path, "is no part of a workspace and is left out", suggest(path.stem, known), warning=True)
 

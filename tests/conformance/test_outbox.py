@@ -61,6 +61,12 @@ async def test_many_partitions_share_what_is_asked_for(storage):
     assert sorted(seen) == sorted(partition * 100 + number for partition in range(4) for number in range(1, 11))
 
 
+async def test_what_is_spread_is_due_later_than_not_before(storage):
+    commit(storage, take(storage), effects=[effect(1, not_before_ms=1), effect(2, not_before_ms=1, spread_ms=FAR_MS), effect(3)])
+    assert sorted(ids(await claim(storage))) == [1, 3]
+    assert (await storage.outbox.depths())["email"]["deferred"] == 1
+
+
 async def test_closed_destinations_and_those_without_room_are_passed_over(storage):
     hosts = [("a.example", 1), ("b.example", 2), ("c.example", 3)]
     commit(storage, take(storage), effects=[effect(f"{host}{number}", channel="webhook", dest=dest) for dest, host in hosts for number in range(5)])

@@ -19,6 +19,22 @@ def faults(root, files):
     return [str(problem) for problem in caught.value.problems]
 
 
+def test_long_suppression_lists_lie_in_files_of_their_own(tmp_path):
+    problems = []
+    files = {
+        "limits.yaml": "suppression: {email: [a@example.com], webhook: }",
+        "suppression/email.txt": "# bounced\nb@example.com\n\n  @c.example  \n",
+        "suppression/email/old.txt": "d@example.com",
+        "suppression/sms.txt": "+12025550123\n",
+    }
+    found = read_workspace(write(tmp_path, files), problems)["limits"]
+    assert found == {"suppression": {"email": ["a@example.com", "d@example.com", "b@example.com", "@c.example"], "sms": ["+12025550123"], "webhook": None}}
+    assert line_of(found, "suppression") == 1
+    assert problems == []
+    (tmp_path / "limits.yaml").write_text("suppression: none")
+    assert read_workspace(tmp_path)["limits"] == {"suppression": "none"}
+
+
 def test_a_folder_becomes_documents(tmp_path):
     problems = []
     found = read_workspace(
