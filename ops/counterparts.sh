@@ -37,6 +37,7 @@ part() { # part NAME WHAT COMMAND: run the command in a shell of its own unless 
 packages() { # those that are not here yet
     command -v redis-server >/dev/null || echo redis-server
     command -v smtp-sink >/dev/null || echo postfix
+    command -v curl >/dev/null || echo curl
     command -v mariadbd >/dev/null || echo mariadb-server
     [ -d /usr/share/wordpress ] || echo wordpress
     command -v php >/dev/null || echo php-cli

@@ -53,6 +53,7 @@ TOOLS: dict[str, Callable[[], Path | None]] = {
     "smtp-sink": _program("smtp-sink"),
     "smtp-source": _program("smtp-source"),
     "postfix": _program("postfix"),
+    "curl": _program("curl"),
     "mariadbd": _program("mariadbd"),
     "mariadb-install-db": _program("mariadb-install-db"),
     "php": _program("php"),

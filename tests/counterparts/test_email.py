@@ -91,7 +91,7 @@ async def test_sendgrids_own_document_allows_our_request() -> None:
         assert mock.asked() == 1
 
 
-@needs("postfix", "smtp-sink")
+@needs("postfix", "smtp-sink", "curl")
 @pytest.mark.skipif(os.getuid() != 0, reason="Postfix's master must be root")
 async def test_a_bounce_that_postfix_wrote_and_piped_to_us_ends_consent() -> None:
     """The whole way round: our mail to Postfix, on to a server that does not know Ann, and Postfix's report back through its pipe."""
