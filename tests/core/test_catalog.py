@@ -47,3 +47,21 @@ def test_what_is_wrong_is_named_with_its_line(section: str, entry: str, message:
     (found,) = said(f"{section}:\n  one: {entry}\n")
     assert found.startswith("all.yaml:2: ")
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("router", "message"),
+    [
+        ("{kind: round_robin, members: [gus]}", 'there is no team member "gus"'),
+        ("{kind: round_robin, members: []}", "the router has no members"),
+        ("{members: [eve]}", "the router has no `kind`"),
+        ("{kind: round_robin, members: {eve: 100}}", "look otherwise"),
+        ("{kind: weighted, members: [eve, fay]}", "look otherwise"),
+        ("{kind: weighted, members: {eve: 70, fay: 20}}", "the percentages add up to 90, not to 100"),
+        ("{kind: weighted, members: {eve: 33.3, fay: 33.3}}", "the percentages add up to 66.6, not to 100"),
+        ("{kind: weighted, members: {eve: 120, fay: -20}}", "must be a number of at least 0"),
+    ],
+)
+def test_a_router_that_could_not_route_is_an_error(router: str, message: str) -> None:
+    found = said(f"team: {{eve: {{}}, fay: {{}}}}\nrouters:\n  one: {router}\n")
+    assert [problem for problem in found if message in problem and problem.startswith("all.yaml:3: ")], found
