@@ -20,7 +20,7 @@ from engine.core.names import shown
 from engine.core.quiet import Quiet
 from engine.core.reading import Place
 from engine.core.sender_care import HEALTH, Health, WarmUp, domain_of, read_domains, read_health, read_warm_up
-from engine.core.suppression import entry_of
+from engine.core.suppression import entry_fault, entry_of
 from engine.core.times import MINUTE_MS, parse_clock, parse_duration
 
 KEYS = ("timezone", "default_consent", "rates", "caps", "quiet_hours", "delivery", "suppression", "warm_up", "throttle", "health")
@@ -63,10 +63,20 @@ def read_limits(document: Any, problems: list[Problem], channels: Collection[str
     for channel, at in _entries(place, "quiet_hours"):
         _read_quiet(channel, at, limits.quiet_hours)
     for channel, at in _entries(place, "suppression"):
-        limits.suppressed[channel] = frozenset(entry_of(text) for item in at.items(channel) if (text := item.text("an address")))
+        limits.suppressed[channel] = _suppressed(channel, at)
     _read_care(place, limits)
     _check_names(place, {*CHANNELS, *channels})
     return limits
+
+
+def _suppressed(channel: str, place: Place) -> frozenset[str]:
+    found = set()
+    for item in place.items(channel):
+        if text := item.text("an entry of the suppression list"):
+            found.add(entry_of(text))
+            if fault := entry_fault(channel, entry_of(text)):
+                item.problem(f"{shown(text)} {fault}")
+    return frozenset(found)
 
 
 def _read_care(place: Place, limits: SendLimits) -> None:

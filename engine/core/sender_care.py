@@ -57,6 +57,11 @@ def domain_of(to: str) -> str:
     return to.rpartition("@")[2].lower().rstrip(".")
 
 
+def is_domain(text: str) -> bool:
+    """Whether this looks like the domain of an email address."""
+    return _DOMAIN.fullmatch(text) is not None
+
+
 def read_warm_up(name: str, place: Place) -> WarmUp | None:
     """`{start: 2026-12-01, days: [50, 100, 500]}`."""
     if not place.known(("start", "days"), f"the warm-up of {name}"):
@@ -93,7 +98,7 @@ def read_domains(place: Place) -> frozenset[str]:
     found = set()
     for item in place.items("`throttle`"):
         text = item.text("a domain")
-        if text and not _DOMAIN.fullmatch(text):
+        if text and not is_domain(text):
             item.problem(f"{shown(text)} is not a domain such as gmail.com")
         elif text:
             found.add(domain_of(text))

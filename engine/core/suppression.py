@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from engine.core.addresses import phone_number
+from engine.core.addresses import email_address, phone_number
+from engine.core.sender_care import is_domain
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
@@ -18,6 +19,15 @@ def entry_of(text: str) -> str:
     if "@" in text or _E164.fullmatch(text) or any(map(str.isalpha, text)):
         return text
     return phone_number(text) or text
+
+
+def entry_fault(channel: str, entry: str) -> str:
+    """What is wrong with an entry that would never hold anything back; "" where nothing is."""
+    if channel == "sms" and not _E164.fullmatch(entry):
+        return "is not a number such as +12025550123"
+    if channel == "email" and not (email_address(entry) if "@" in entry else is_domain(entry)):
+        return "is neither an address nor a domain such as @example.com"
+    return ""
 
 
 def is_suppressed(entries: frozenset[str], to: str) -> bool:

@@ -80,6 +80,22 @@ async def test_without_pipelining_each_command_waits_for_its_reply() -> None:
         assert [result.state for result in await send(provider, [dispatch(3), dispatch(4)])] == [DELIVERED, DELIVERED]
 
 
+@pytest.mark.parametrize(
+    ("reply", "slow"),
+    [
+        ("451 4.7.1 too many messages", True),
+        ("452 too many", True),
+        ("450 4.2.0 greylisted", False),
+        ("452 4.2.2 mailbox full", False),
+        ("550 5.7.1 spam", False),
+    ],
+)
+async def test_a_refusal_that_is_about_our_pace_asks_to_slow_down(reply: str, slow: bool) -> None:
+    async with RawSmtp() as server, smtp(server.port) as provider:
+        server.behave = {"RCPT": reply}
+        assert [result.slow for result in await send(provider, [dispatch(1)])] == [slow]
+
+
 async def test_a_server_that_says_354_to_a_refused_recipient_gets_no_message() -> None:
     async with RawSmtp() as server, smtp(server.port, connections=1) as provider:
         server.behave = {"RCPT": "550 5.1.1 nobody", "DATA": "354 go on all the same", "dot": "554 5.5.1 no recipients"}
