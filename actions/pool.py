@@ -152,13 +152,13 @@ class Pool:
     async def _start(self, claims: list[Claim], held: int) -> None:
         """Admit what may go and send it in tasks of its own; release the rest. `held` tokens were taken beforehand."""
         tokens = self._gate.tokens
-        admitted, excess = await self._gate.admit(claims, self._clock()) if claims else ([], [])
-        taken = held or await tokens.take("", len(admitted))
-        granted = await tokens.take_day("", min(taken, len(admitted)))
+        taken = held or await tokens.take("", len(claims))  # first, since a day's allowance that a destination gives can't be given back
+        admitted, excess = await self._gate.admit(claims[:taken], self._clock()) if claims else ([], [])
+        granted = await tokens.take_day("", len(admitted))
         tokens.give_back("", taken - granted)
         for claim in admitted[granted:]:
             self._gate.leave(claim)
-        excess += admitted[granted:]
+        excess += admitted[granted:] + claims[taken:]
         size = self._batch
         for start in range(0, granted, size):
             task = asyncio.create_task(self._deliver(admitted[start : min(granted, start + size)]))

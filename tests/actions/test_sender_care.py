@@ -327,3 +327,16 @@ async def test_a_channel_without_a_limit_counts_nothing() -> None:
     await bench.work(pool)
     await watch.look()
     assert await bench.store.tallies.add("email", {}) == {}
+
+
+async def test_a_days_allowance_is_not_burnt_by_waiting_for_the_channels_rate() -> None:
+    bench = MailBench()
+    told = Told(fine)
+    limits = read_limits({"rates": {"email": "2/s", "email:gmail.com/day": 40}}, "email")
+    pools = [bench.pool("email", told, limits, owner) for owner in ("pool-1", "pool-2", "pool-3")]
+    for _ in range(400):
+        if len(told.sent) < 40:
+            bench.decide("email", "gmail.com", count=1)
+        await bench.work(*pools)
+        bench.now_ms += 100
+    assert len(told.sent) == 40
