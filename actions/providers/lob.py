@@ -9,36 +9,30 @@ Each postcard carries its effect's token in its metadata, and Lob's webhooks bri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from actions.feedback import about
-from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.http_provider import HttpProvider, check_plain, read_answer
 from actions.lob_events import check_signature, heard_in, metadata_of
 from actions.messages import Postcard
 from actions.postal import ANYWHERE, HOME
 from actions.providers import provider
 from actions.providers.provider import (
-    CHANNEL,
-    CREDENTIALS,
     DELIVERED,
     Dispatch,
     House,
     Inbound,
-    Provider,
     Reception,
-    Report,
     Result,
-    clean,
-    each,
     rejected,
 )
 from engine.core.errors import InvalidConfig
 
+PATH = "/v1/postcards"
 KEY_LIFE_MS = 24 * 3_600_000
 
 # Our part → Lob's, the most characters in the US, and elsewhere.
@@ -88,56 +82,29 @@ class _Answer(msgspec.Struct):
     error: _Error | None = None
 
 
-class Lob(Provider):
+class Lob(HttpProvider):
     name = "lob"
     channel = "postcard"
     Settings = LobSettings
     honours_key = True
     key_life_ms: ClassVar[int] = KEY_LIFE_MS
-    not_accepted = frozenset({"connect", "busy"})
 
     def __init__(self, settings: LobSettings, house: House) -> None:
-        parts = urlsplit(settings.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidConfig(f"base_url must be an http or https URL, not {settings.base_url!r}")
-        if not settings.key.isascii() or not settings.key.isprintable() or ":" in settings.key:
-            raise InvalidConfig("key must be plain text")
-        if not 1 <= settings.connections <= 1_024:
-            raise InvalidConfig("connections must be 1 to 1024")
+        check_plain(":", key=settings.key)
         for code in settings.countries:
             if code != ANYWHERE and not _CODE.fullmatch(code.upper()):
                 raise InvalidConfig(f"countries must be two letters each (or {ANYWHERE!r}), not {code!r}")
         self._sender = _sender(settings.from_)
-        self._settings, self._secret, self._clock = settings, house.secret, house.clock
-        self._url = f"{settings.base_url.rstrip('/')}/v1/postcards"
-        self._session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
+        super().__init__(settings.base_url, settings.connections, house)
+        self._settings, self._secret = settings, house.secret
+        self._session.headers.update({"Authorization": aiohttp.encode_basic_auth(settings.key, "", "utf-8"), "Content-Type": "application/json"})
 
-    @property
-    def in_flight_max(self) -> int:
-        return self._settings.connections
-
-    async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
-        await each(dispatches, self._post, report)
-
-    async def _post(self, dispatch: Dispatch) -> Result:
+    async def _one(self, dispatch: Dispatch) -> Result:
         card = dispatch.message
         assert isinstance(card, Postcard)
         if fault := self._fault(card):
             return rejected(fault)
-        try:
-            async with self._session.post(
-                self._url,
-                data=self._body(dispatch, card),
-                headers={
-                    "Authorization": aiohttp.encode_basic_auth(self._settings.key, "", "utf-8"),
-                    "Content-Type": "application/json",
-                    "Idempotency-Key": dispatch.effect.id,
-                },
-                allow_redirects=False,
-            ) as response:
-                return self._verdict(response, await bounded_body(response))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
+        return await self._post(dispatch, PATH, self._body(dispatch, card), {"Idempotency-Key": dispatch.effect.id})
 
     def _body(self, dispatch: Dispatch, card: Postcard) -> bytes:
         body: dict[str, Any] = {
@@ -170,29 +137,18 @@ class Lob(Provider):
                 return f"the {side} has {len(text)} characters of HTML; Lob takes {self._settings.html_chars_max}"
         return "" if home or self._sender else "Lob needs `from` in providers.yaml for addresses outside the US"
 
-    def _verdict(self, response: aiohttp.ClientResponse, body: bytes) -> Result:
-        status, answer = response.status, _read(body)
+    def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
+        status, answer = response.status, read_answer(body, _Answer)
         if 200 <= status < 300:
             return Result(state=DELIVERED, data={"postcard": answer.id, "expected": answer.expected_delivery_date or ""})
         error = answer.error or _Error()
-        reason = f"{status} {error.code or ''} {error.message or response.reason or ''}"
-        if status in {429, 503}:
-            return self.failed("busy", reason, retry_after_ms=self._wait_ms(response.headers), counts=status == 503)
-        if status in {401, 403}:
-            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
-        if status >= 500 or status in {408, 425}:
-            return self.failed("answer", reason)
-        return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, code=error.code, status=status)
+        return self._usual(response, f"{error.code or ''} {error.message or ''}".strip(), self._wait_ms(response.headers), code=error.code)
 
     def _wait_ms(self, headers: Mapping[str, str]) -> int:
-        """Until when Lob asks us to wait: Retry-After, or the epoch second at which its window begins anew."""
-        now_ms = self._clock()
+        """How long it is to the epoch second at which Lob's window begins anew."""
         reset = headers.get("X-Rate-Limit-Reset") or headers.get("RateLimit-Reset") or ""
         until_ms = int(reset) * 1_000 if reset.isascii() and reset.isdigit() and len(reset) < 12 else 0
-        return max(retry_after_ms(headers.get("Retry-After"), now_ms), until_ms - now_ms, 0)
-
-    async def close(self) -> None:
-        await self._session.close()
+        return until_ms - self._clock()
 
     @classmethod
     async def receive(cls, settings: LobSettings, inbound: Inbound, house: House) -> Reception:
@@ -218,10 +174,3 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _encodable(item) for key, item in value.items()}
     return value.encode(errors="replace").decode()
-
-
-def _read(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return _Answer()

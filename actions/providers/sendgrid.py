@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -20,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.http_provider import HttpProvider, check_plain
 from actions.messages import Attachment, Email
 from actions.mime import MimeFault, allowed_header, header_text, mailbox, plain_line
 from actions.outgoing import EmailSettings, Outgoing
@@ -32,20 +30,18 @@ from actions.providers.provider import (
     Dispatch,
     House,
     Inbound,
-    Provider,
     Reception,
-    Report,
     Result,
     Unreadable,
     Unsigned,
     clean,
-    each,
     rejected,
 )
 from actions.sendgrid_events import ARGUMENT, heard_of_sendgrid
 from actions.unsubscribe import one_click_headers
 from engine.core.errors import InvalidConfig
 
+PATH = "/v3/mail/send"
 SIGNATURE, TIMESTAMP = "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"
 
 _NO_TRACKING = {name: {"enable": False} for name in ("click_tracking", "open_tracking", "subscription_tracking")}
@@ -70,45 +66,26 @@ class _Answer(msgspec.Struct):
     errors: list[_Fault] = []
 
 
-class SendGrid(Provider):
+class SendGrid(HttpProvider):
     name = "sendgrid"
     channel = "email"
     Settings = SendGridSettings
     not_accepted = frozenset({"connect", "busy", "sender"})
 
     def __init__(self, settings: SendGridSettings, house: House) -> None:
-        parts = urlsplit(settings.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidConfig(f"base_url must be an http or https URL, not {settings.base_url!r}")
-        if not 1 <= settings.connections <= 1_024:
-            raise InvalidConfig("connections must be 1 to 1024")
-        if not settings.key.isprintable() or not settings.key.isascii():
-            raise InvalidConfig("key must be plain text")
+        check_plain(key=settings.key)
         if settings.verification_key:
             _public_key(settings.verification_key)
         self._outgoing = Outgoing(settings, house)
-        self._clock, self._connections = house.clock, settings.connections
-        self._url = f"{settings.base_url.rstrip('/')}/v3/mail/send"
-        self._session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
+        super().__init__(settings.base_url, settings.connections, house)
         self._session.headers.update({"Authorization": f"Bearer {settings.key}", "Content-Type": "application/json"})
 
-    @property
-    def in_flight_max(self) -> int:
-        return self._connections
-
-    async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
-        await each(dispatches, self._post, report)
-
-    async def _post(self, dispatch: Dispatch) -> Result:
+    async def _one(self, dispatch: Dispatch) -> Result:
         try:
             body = self._body(dispatch)
         except MimeFault as fault:
             return rejected(str(fault))
-        try:
-            async with self._session.post(self._url, data=BytesIO(body), allow_redirects=False) as response:
-                return self._verdict(dispatch, response, await bounded_body(response))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
+        return await self._post(dispatch, PATH, BytesIO(body))
 
     def _body(self, dispatch: Dispatch) -> bytes:
         """The request. SendGrid writes the message, so nothing in it may end a header line; and it takes no empty part."""
@@ -139,18 +116,10 @@ class SendGrid(Provider):
         if 200 <= status < 300:
             return Result(state=DELIVERED, data={"message_id": clean(response.headers.get("X-Message-Id", ""))})
         faults = _read(body)
-        reason = f"{status} {'; '.join(fault.message or '' for fault in faults) or response.reason or ''}"
-        if status == 429:
-            return self.failed("busy", reason, retry_after_ms=self._wait_ms(response), counts=False)
-        if status == 503:
-            return self.failed("busy", reason, retry_after_ms=self._wait_ms(response))
+        said = "; ".join(fault.message or "" for fault in faults)
         if status == 403 and any("from" in (fault.field or "") for fault in faults):
-            return self._unverified(dispatch, reason)
-        if status in {401, 403}:
-            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
-        if status >= 500 or status == 408:
-            return self.failed("answer", reason)
-        return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, status=status)
+            return self._unverified(dispatch, f"{status} {said}")
+        return self._usual(response, said, self._wait_ms(response))
 
     def _unverified(self, dispatch: Dispatch, reason: str) -> Result:
         """A sender that SendGrid does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
@@ -161,15 +130,11 @@ class SendGrid(Provider):
         return self.failed("sender", reason, blames=MESSAGE)
 
     def _wait_ms(self, response: aiohttp.ClientResponse) -> int:
-        """Retry-After, else X-RateLimit-Reset, which is in epoch seconds."""
-        wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
+        """What X-RateLimit-Reset, in epoch seconds, asks for, where there is no Retry-After."""
         reset = response.headers.get("X-RateLimit-Reset", "")
-        if wait_ms or not (reset.isascii() and reset.isdigit()):
-            return wait_ms
-        return max(0, int(reset[:12]) * 1_000 - self._clock())
-
-    async def close(self) -> None:
-        await self._session.close()
+        if "Retry-After" in response.headers or not (reset.isascii() and reset.isdigit()):
+            return 0
+        return int(reset[:12]) * 1_000 - self._clock()
 
     @classmethod
     async def receive(cls, settings: SendGridSettings, inbound: Inbound, house: House) -> Reception:

@@ -7,15 +7,14 @@ comes back arrives over SNS at /v1/callbacks/ses, from the topics that the setti
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
 from io import BytesIO
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
-from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.http_client import retry_after_ms
+from actions.http_provider import HttpProvider, check_plain, read_answer
 from actions.messages import Email
 from actions.mime import MimeFault
 from actions.outgoing import DkimSettings, EmailSettings, Outgoing
@@ -27,13 +26,10 @@ from actions.providers.provider import (
     Dispatch,
     House,
     Inbound,
-    Provider,
     Reception,
-    Report,
     Result,
     Unsigned,
     clean,
-    each,
     rejected,
 )
 from actions.ses_events import TAG, heard_of_ses, tag_of
@@ -41,6 +37,7 @@ from actions.sigv4 import AwsKey, signed_headers
 from actions.sns import CONFIRMATION, NOTIFICATION, Sns
 from engine.core.errors import InvalidConfig
 
+PATH = "/v2/email/outbound-emails"
 DAILY_RETRY_MS = 600_000  # the quota is of the last 24 hours, so some of it comes back all the time
 
 _PAUSED = frozenset({"AccountSuspendedException", "SendingPausedException", "MailFromDomainNotVerifiedException", "NotFoundException"})
@@ -72,7 +69,7 @@ class _Answer(msgspec.Struct):
     text_too: str = msgspec.field(name="Message", default="")
 
 
-class Ses(Provider):
+class Ses(HttpProvider):
     name = "ses"
     channel = "email"
     Settings = SesSettings
@@ -80,41 +77,21 @@ class Ses(Provider):
     sns: ClassVar[Sns] = Sns()
 
     def __init__(self, settings: SesSettings, house: House) -> None:
-        base = settings.base_url or f"https://email.{settings.region}.amazonaws.com"
-        parts = urlsplit(base)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidConfig(f"base_url must be an http or https URL, not {base!r}")
         if not settings.region.replace("-", "").isalnum() or not settings.region.isascii():
             raise InvalidConfig("region must be like eu-west-1")
-        if not all(text.isprintable() and text.isascii() for text in (settings.access_key, settings.secret_key, settings.session_token)):
-            raise InvalidConfig("access_key, secret_key and session_token must be plain text")
-        if not 1 <= settings.connections <= 1_024:
-            raise InvalidConfig("connections must be 1 to 1024")
+        check_plain(access_key=settings.access_key, secret_key=settings.secret_key, session_token=settings.session_token)
         self._outgoing = Outgoing(settings, house, dkim=settings.dkim, unsigned=_REPLACED, about_header=True)
         self._key = AwsKey(access_key=settings.access_key, secret_key=settings.secret_key, region=settings.region, service="ses", token=settings.session_token)
-        self._url = f"{base.rstrip('/')}/v2/email/outbound-emails"
         self._set = settings.configuration_set
-        self._clock, self._connections = house.clock, settings.connections
-        self._session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
+        super().__init__(settings.base_url or f"https://email.{settings.region}.amazonaws.com", settings.connections, house)
 
-    @property
-    def in_flight_max(self) -> int:
-        return self._connections
-
-    async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
-        await each(dispatches, self._post, report)
-
-    async def _post(self, dispatch: Dispatch) -> Result:
+    async def _one(self, dispatch: Dispatch) -> Result:
         try:
             body = self._body(dispatch)
         except MimeFault as fault:
             return rejected(str(fault))
-        headers = signed_headers(self._key, "POST", self._url, {"Content-Type": "application/json"}, body, self._clock())
-        try:
-            async with self._session.post(self._url, data=BytesIO(body), headers=headers, allow_redirects=False) as response:
-                return self._verdict(dispatch, response, await bounded_body(response))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
+        headers = signed_headers(self._key, "POST", self._base + PATH, {"Content-Type": "application/json"}, body, self._clock())
+        return await self._post(dispatch, PATH, BytesIO(body), headers)
 
     def _body(self, dispatch: Dispatch) -> bytes:
         mail = self._outgoing.mail(dispatch)
@@ -126,25 +103,21 @@ class Ses(Provider):
         return msgspec.json.encode(request)
 
     def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
-        answer, status = _read(body), response.status
+        answer, status = read_answer(body, _Answer), response.status
         if 200 <= status < 300:
             return Result(state=DELIVERED, data={"message_id": answer.message_id})
         kind = (response.headers.get("x-amzn-ErrorType") or answer.type).partition(":")[0].rpartition("#")[2]
         text = answer.text or answer.text_too
-        reason = f"{status} {kind} {text or response.reason or ''}"
-        wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
-        if kind in _BUSY or status == 429:
-            wait_ms = max(wait_ms, DAILY_RETRY_MS) if "daily" in text.lower() or kind == "LimitExceededException" else wait_ms
-            return self.failed("busy", reason, retry_after_ms=wait_ms, counts=False)
-        if status == 503:
-            return self.failed("busy", reason, retry_after_ms=wait_ms)
+        said = f"{kind} {text}".strip()
+        wait_ms = DAILY_RETRY_MS if "daily" in text.lower() or kind == "LimitExceededException" else 0
+        if kind in _BUSY:
+            wait_ms = max(wait_ms, retry_after_ms(response.headers.get("Retry-After"), self._clock()))
+            return self.failed("busy", f"{status} {said}", retry_after_ms=wait_ms, counts=False)
         if "not verified" in text:
-            return self._unverified(dispatch, reason)
-        if status in {401, 403} or kind in _PAUSED:
-            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
-        if status >= 500:
-            return self.failed("answer", reason)
-        return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, status=status, type=clean(kind))
+            return self._unverified(dispatch, f"{status} {said}")
+        if kind in _PAUSED:
+            return Result(state=CREDENTIALS, reason=clean(f"{status} {said}"), blames=CHANNEL)
+        return self._usual(response, said, wait_ms, type=clean(kind))
 
     def _unverified(self, dispatch: Dispatch, reason: str) -> Result:
         """An address that SES does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
@@ -153,9 +126,6 @@ class Ses(Provider):
         if self._outgoing.is_default(email.sender):
             return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
         return self.failed("sender", reason, blames=MESSAGE)
-
-    async def close(self) -> None:
-        await self._session.close()
 
     @classmethod
     async def receive(cls, settings: SesSettings, inbound: Inbound, house: House) -> Reception:
@@ -168,10 +138,3 @@ class Ses(Provider):
         if envelope.type != NOTIFICATION:
             return Reception()
         return Reception(heard=heard_of_ses(envelope.message, envelope.message_id))
-
-
-def _read(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError:
-        return _Answer()

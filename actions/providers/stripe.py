@@ -7,13 +7,12 @@ done; the next attempt looks before it asks again. A 409 says that an earlier re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from actions import stripe_events
-from actions.http_client import make_session
+from actions.http_provider import api_session, check_plain
 from actions.providers import provider
 from actions.providers.provider import (
     CHANNEL,
@@ -99,15 +98,11 @@ class Stripe(Provider):
 
 def _connect(settings: StripeSettings, house: House) -> tuple[aiohttp.ClientSession, StripeApi]:
     """A session, to be closed, and the API over it. Raises InvalidConfig."""
-    parts = urlsplit(settings.base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidConfig(f"base_url must be an http or https URL, not {settings.base_url!r}")
-    if not 1 <= settings.connections <= 1_024:
-        raise InvalidConfig("connections must be 1 to 1024")
-    if not settings.key or " " in settings.key or not (settings.key.isascii() and settings.key.isprintable()):
-        raise InvalidConfig("key must be plain text")
-    session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
-    return session, StripeApi(session, settings.base_url, settings.key, house.clock)
+    if not settings.key:
+        raise InvalidConfig("key is empty")
+    check_plain(" ", key=settings.key)
+    base, session = api_session(settings.base_url, settings.connections, house.config)
+    return session, StripeApi(session, base, settings.key, house.clock)
 
 
 async def _email_of(settings: StripeSettings, house: House, customer: str) -> str:

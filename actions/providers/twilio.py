@@ -7,15 +7,15 @@ its status to be called back with the effect's token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
 from actions.feedback import about
-from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.http_client import retry_after_ms
+from actions.http_provider import HttpProvider, check_plain, read_answer
 from actions.messages import Sms
 from actions.providers import provider
 from actions.providers.provider import (
@@ -25,17 +25,13 @@ from actions.providers.provider import (
     Dispatch,
     House,
     Inbound,
-    Provider,
     Reception,
-    Report,
     Result,
     clean,
-    each,
     rejected,
 )
 from actions.sms_keywords import words_of
 from actions.twilio_callbacks import OPTED_OUT, heard_in, signed_form
-from engine.core.errors import InvalidConfig
 
 BUSY = frozenset({14107, 20429, 21611, 30001})  # too many requests or queued messages, said with various statuses
 NOBODY = frozenset({20003, 20005, 20008, 20404})  # wrong, inactive or unknown account
@@ -67,36 +63,21 @@ class _Answer(msgspec.Struct):
     sid: str = ""
 
 
-class Twilio(Provider):
+class Twilio(HttpProvider):
     name = "twilio"
     channel = "sms"
     Settings = TwilioSettings
-    not_accepted = frozenset({"connect", "busy"})
 
     def __init__(self, settings: TwilioSettings, house: House) -> None:
-        parts = urlsplit(settings.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidConfig(f"base_url must be an http or https URL, not {settings.base_url!r}")
-        if not 1 <= settings.connections <= 1_024:
-            raise InvalidConfig("connections must be 1 to 1024")
-        if not settings.token.isprintable() or not settings.account.isprintable() or ":" in settings.account:
-            raise InvalidConfig("account and token must be plain text")
-        self._connections = settings.connections
+        check_plain(token=settings.token)
+        check_plain(":", account=settings.account)
+        super().__init__(settings.base_url, settings.connections, house)
         self._secret = house.secret
         self._callback = f"{house.public_url}/v1/callbacks/twilio" if house.config.public_url else ""
-        self._clock = house.clock
-        self._url = f"{settings.base_url.rstrip('/')}/2010-04-01/Accounts/{quote(settings.account, safe='')}/Messages.json"
-        self._headers = {"Authorization": aiohttp.encode_basic_auth(settings.account, settings.token, "utf-8")}
-        self._session = make_session(house.config.send_timeout_ms, settings.connections, public_only=False)
+        self._path = f"/2010-04-01/Accounts/{quote(settings.account, safe='')}/Messages.json"
+        self._session.headers["Authorization"] = aiohttp.encode_basic_auth(settings.account, settings.token, "utf-8")
 
-    @property
-    def in_flight_max(self) -> int:
-        return self._connections
-
-    async def send(self, dispatches: Sequence[Dispatch], report: Report) -> None:
-        await each(dispatches, self._post, report)
-
-    async def _post(self, dispatch: Dispatch) -> Result:
+    async def _one(self, dispatch: Dispatch) -> Result:
         sms = dispatch.message
         assert isinstance(sms, Sms)
         if len(sms.text) > TEXT_CHARS_MAX:
@@ -105,41 +86,25 @@ class Twilio(Provider):
         form = {"To": sms.to, sender: sms.sender, "Body": sms.text.encode(errors="replace").decode()}
         if self._callback:
             form["StatusCallback"] = f"{self._callback}?about={about(self._secret, dispatch.effect)}"
-        try:
-            async with self._session.post(self._url, data=form, headers=self._headers, allow_redirects=False) as response:
-                return self._verdict(dispatch, response, await bounded_body(response))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return self.failed(stage_of(error), f"{type(error).__name__}: {error}")
+        return await self._post(dispatch, self._path, form)
 
     def _verdict(self, dispatch: Dispatch, response: aiohttp.ClientResponse, body: bytes) -> Result:
-        answer, status = _read(body), response.status
+        answer, status = read_answer(body, _Answer), response.status
         if 200 <= status < 300:
             return Result(state=DELIVERED, data={"sid": answer.sid})
-        reason = f"{answer.code or status} {answer.message or response.reason or ''}"
+        said = f"{answer.code or ''} {answer.message}".strip()
         wait_ms = retry_after_ms(response.headers.get("Retry-After"), self._clock())
-        if answer.code in BUSY or status == 429:
-            return self.failed("busy", reason, retry_after_ms=wait_ms, counts=False)  # our pace, not this message
-        if status in {408, 425, 500, 503}:
-            return self.failed("busy", reason, retry_after_ms=wait_ms)
-        if status == 401 or answer.code in NOBODY:
-            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
-        if status >= 500:
-            return self.failed("answer", reason)
+        if answer.code in BUSY:
+            return self.failed("busy", f"{status} {said}", retry_after_ms=wait_ms, counts=False)
+        if status in {408, 425, 500}:
+            return self.failed("busy", f"{status} {said}", retry_after_ms=wait_ms)
+        if answer.code in NOBODY:
+            return Result(state=CREDENTIALS, reason=clean(f"{status} {said}"), blames=CHANNEL)
         ours = answer.code == OPTED_OUT and dispatch.effect.consent  # of a notice to the team it says nothing about the contact
         facts: dict[str, Any] = {"events": [["unsubscribed", {"channel": "sms"}]]} if ours else {}
-        return rejected(f"redirects are not followed: {reason}" if status < 400 else reason, code=answer.code, status=status, **facts)
+        return self._usual(response, said, code=answer.code, **facts)
 
     @classmethod
     async def receive(cls, settings: TwilioSettings, inbound: Inbound, house: House) -> Reception:
         form = signed_form(settings.token, inbound)
         return Reception(heard=heard_in(form, inbound.query, words_of(settings.keywords)), body=EMPTY_TWIML, content_type="text/xml")
-
-    async def close(self) -> None:
-        await self._session.close()
-
-
-def _read(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return _Answer()
