@@ -111,7 +111,7 @@ def test_a_wrong_parameter_is_named() -> None:
 def test_the_block_is_read() -> None:
     block = read_document(FILES["providers.yaml"], "providers.yaml")
     assert provider_problems(block) == []
-    assert provider_problems({"sms": {**block["sms"], "url": 7, "colour": "red"}}) != []
+    assert provider_problems({"sms": {**block["sms"], "base_url": 7, "colour": "red"}}) != []
 
 
 @pytest.mark.parametrize(("test", "more"), list(cases()))
@@ -128,7 +128,7 @@ async def test_both_work_in_the_whole_engine(monkeypatch: pytest.MonkeyPatch) ->
             {"notify_chat": {"room": f"{chat.url}/hooks/sales", "text": 'New: "{{ first_name }}"'}},
             {"send_sms": {"text": "Hi, {{ first_name }}", "transactional": True}},
         ]
-        sms = {**read_document(FILES["providers.yaml"], "providers.yaml")["sms"], "url": f"{gate.url}/messages"}
+        sms = {**read_document(FILES["providers.yaml"], "providers.yaml")["sms"], "base_url": gate.url}
         ring.start_shard()
         await ring.publish({"maps": [{"map": "m", "triggers": [{"event": "go"}], "path": path}], "providers": {**ring.providers, "sms": sms}})
         await ring.start_pools("sms", "webhook")
