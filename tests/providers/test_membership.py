@@ -33,7 +33,7 @@ def dispatch(site: str = "academy", hop: int = 1, **changes: Any) -> Dispatch:
 
 @asynccontextmanager
 async def sites(*servers: HttpServer, timeout_ms: int = 5_000) -> AsyncIterator[Any]:
-    house = House(config=Config(send_timeout_ms=timeout_ms), clock=lambda: NOW_MS)
+    house = House(config=Config(send_timeout_ms=timeout_ms), clock=lambda: int(time.time() * 1_000))
     block = {name: {"url": f"{server.url}/access", "secret": f"env:{name}"} for name, server in zip(SECRETS, servers, strict=False)}
     provider = make_provider("membership", block, house, SECRETS)
     try:
