@@ -49,11 +49,11 @@ def server() -> Iterator[Server]:
         running.stop()
 
 
-class Unsettling:
-    """An outbox whose settles never come back: the process that called one is as good as dead. `settles` is what it wanted to write."""
+class Settling:
+    """An outbox that keeps what was settled. `dead`: a settle never comes back, so the process that called it is as good as dead."""
 
-    def __init__(self, outbox: Any) -> None:
-        self._outbox = outbox
+    def __init__(self, outbox: Any, *, dead: bool) -> None:
+        self._outbox, self._dead = outbox, dead
         self.settles: list[Settle] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -61,22 +61,8 @@ class Unsettling:
 
     async def settle(self, settles: Sequence[Settle]) -> list[bool]:
         self.settles += settles
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
-class Recording:
-    """An outbox that also keeps what was settled."""
-
-    def __init__(self, outbox: Any) -> None:
-        self._outbox = outbox
-        self.settles: list[Settle] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._outbox, name)
-
-    async def settle(self, settles: Sequence[Settle]) -> list[bool]:
-        self.settles += settles
+        if self._dead:
+            await asyncio.Event().wait()
         return await self._outbox.settle(settles)  # type: ignore[no-any-return]
 
 
@@ -110,7 +96,7 @@ class Deployment:
 
     async def die(self, death: str) -> None:
         """Run a pool until the counterpart has the message, and kill it."""
-        outbox = Unsettling(self.store.outbox)
+        outbox = Settling(self.store.outbox, dead=True)
         self.bench.show("silent" if death == DEATHS[1] else "")
         pool = self.pool(outbox, "dying")
         running = asyncio.create_task(pool.run(asyncio.Event()))
@@ -126,7 +112,7 @@ class Deployment:
 
     async def go_on(self) -> list[Settle]:
         """Another pool, after the lease of the first is over, until nothing of the channel is pending; what it settled."""
-        outbox = Recording(self.store.outbox)
+        outbox = Settling(self.store.outbox, dead=False)
         pool, stop = self.pool(outbox, "heir"), asyncio.Event()
         running = asyncio.create_task(pool.run(stop))
 
