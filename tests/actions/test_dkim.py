@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from pathlib import Path
-from types import SimpleNamespace
 
 import dkim
 import pytest
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -32,24 +30,6 @@ def record(key: object) -> bytes:
 
 def pem(key: object) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()  # type: ignore[attr-defined]
-
-
-class _VerifyKey:
-    """What dkimpy asks of PyNaCl, done by `cryptography`: dkimpy still judges canonicalisation, header choice and body hash."""
-
-    def __init__(self, key: bytes, encoder: object) -> None:
-        self._key = Ed25519PublicKey.from_public_bytes(b64decode(key))
-
-    def verify(self, digest: bytes, signature: bytes) -> bool:
-        self._key.verify(signature, digest)
-        return True
-
-
-@pytest.fixture(autouse=True)
-def _ed25519(monkeypatch: pytest.MonkeyPatch) -> None:
-    nacl = SimpleNamespace(signing=SimpleNamespace(VerifyKey=_VerifyKey), encoding=SimpleNamespace(Base64Encoder=None))
-    nacl.exceptions = SimpleNamespace(BadSignatureError=InvalidSignature, ValueError=ValueError)
-    monkeypatch.setattr(dkim, "nacl", nacl, raising=False)
 
 
 def holds(data: bytes, key: object) -> bool:
