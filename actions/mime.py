@@ -210,17 +210,25 @@ def _part(kind: str, text: str) -> tuple[str, bytes]:
     """(part headers with the empty line after them, the encoded body); the body ends with CRLF."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.split("\n")
-    if lines[-1]:
-        lines.append("")
-    text = "\r\n".join(lines)
-    octets = text.encode(errors="replace")
-    if text.isascii() and len(max(lines, key=len)) <= LINE_OCTETS_MAX and not octets.translate(None, _PLAIN):
+    if text and not text.endswith("\n"):
+        text += "\n"
+    octets = text.replace("\n", "\r\n").encode(errors="replace")
+    if text.isascii() and _has_short_lines(text) and not octets.translate(None, _PLAIN):
         return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n", octets
     if (len(octets) - len(text)) * 3 > len(octets):  # mostly not ASCII: base64 is shorter, and other scripts are unreadable in QP anyway
         encoded = encodebytes(octets).replace(b"\n", b"\r\n")
         return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n", encoded
     return f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", b2a_qp(octets, istext=True)
+
+
+def _has_short_lines(text: str) -> bool:
+    """Whether every line may stand in a mail; looks at one line end in a thousand characters."""
+    begin = 0
+    while len(text) - begin > LINE_OCTETS_MAX:
+        begin = text.rfind("\n", begin, begin + LINE_OCTETS_MAX + 1) + 1
+        if not begin:
+            return False
+    return True
 
 
 def _shown(text: str) -> str:
