@@ -26,6 +26,7 @@ class ListKeeper(Provider):
     name = "lists"
     channel = CHANNEL
     honours_key = True
+    patient = True
     not_accepted = frozenset()
 
     def __init__(self, lists: Lists, config: Config) -> None:

@@ -69,7 +69,7 @@ class Pool:
         self._partitions = list(partitions) or list(range(config.partitions))
         self._backlog = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._freed = asyncio.Event()  # places became free
+        self._freed = asyncio.Event()  # places became free, or there is another provider, or it is time to stop
         self._gate = Gate(config)
         self._settler = Settler(channel, outbox, config, clock, self._gate, self._freed, observe)
         self.use(provider, limits)
@@ -80,6 +80,7 @@ class Pool:
             provider.start()
         self.provider = provider
         self.limits = limits
+        self._idle_ms_max = self._config.idle_ms_max if provider and not provider.patient else self._config.patient_idle_ms_max
         self._settler.provider = provider.name if provider else ""
         per_host = self._config.in_flight_per_host_max if provider and provider.by_host else 0
         most = self._config.gathered_effects_max if provider and provider.gathers else self._config.in_flight_max
@@ -87,28 +88,38 @@ class Pool:
         self._batch = max(1, min(self._config.mark_effects_max, at_once // 2))  # half: while one is on the wire, the next is being marked
         self._wire = asyncio.Semaphore(max(1, at_once // self._batch))
         self._gate.use(Tokens(limits, self._budget, self._clock), per_host=per_host, in_flight_max=min(most, provider.in_flight_max) if provider else 0)
+        self._freed.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then end what was handed over, settle it, and give back the rest."""
         settler = asyncio.create_task(self._settler.run())
+        stopping = asyncio.create_task(self._wake(stop))
         try:
             await self._turns(stop)
             await self.settled()
         finally:
             settler.cancel()
+            stopping.cancel()
+
+    async def _wake(self, stop: asyncio.Event) -> None:
+        """End a pause when `stop` comes: one may last seconds."""
+        await stop.wait()
+        self._freed.set()
 
     async def _turns(self, stop: asyncio.Event) -> None:
         idle_ms = self._config.idle_ms_min
-        while not stop.is_set():
+        while True:
+            self._freed.clear()  # before the turn: what comes free during it must not be missed
+            if stop.is_set():
+                return
             try:
                 busy = await self.turn()
             except Unavailable as error:
                 log.warning("storage is away", channel=self.channel, error=str(error))
                 await _pause(FAULT_WAIT_MS, stop)
                 continue
-            idle_ms = self._config.idle_ms_min if busy else min(self._config.idle_ms_max, idle_ms * 2)
+            idle_ms = self._config.idle_ms_min if busy else min(self._idle_ms_max, idle_ms * 2)
             if not busy:
-                self._freed.clear()
                 await _pause(idle_ms, self._freed)
             elif not self._backlog:
                 await _pause(self._config.claim_wait_ms, stop)

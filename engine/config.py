@@ -64,6 +64,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lease_renew_ms: int = 300
     idle_ms_min: int = 1
     idle_ms_max: int = 20
+    patient_idle_ms_max: int = 500  # of a pool that has no provider, or whose work can wait
     dedupe_bucket_ms: int = 600_000
     dedupe_buckets: int = 6
     dedupe_keys_max: int = 100_000  # per partition

@@ -124,6 +124,7 @@ class Provider(ABC):
     key_life_ms: ClassVar[int] = 0  # for how long it is, where that may be shorter than the life of an effect; 0: for ever
     gathers: ClassVar[bool] = False  # whether one request carries thousands: then `gathered_effects_max` may be under way
     by_site: ClassVar[bool] = False  # whether its block is a mapping of sites, each with settings; then it is made with a dict of them
+    patient: ClassVar[bool] = False  # whether what it does may begin half a second late
     by_host: ClassVar[bool] = False  # whether each destination is a host of its own, with its own bound of messages in flight
     not_accepted: ClassVar[frozenset[str]]  # the stages at which a failure is certain; see `failed`
 

@@ -440,3 +440,26 @@ async def test_no_more_is_marked_than_the_provider_can_have_under_way() -> None:
     assert await bench.counts("email") == {"decided": 100, "unknown": 8, "delivered": 92}
     release.set()
     await dying.settled()
+
+
+async def test_a_pool_without_a_provider_hardly_looks_and_wakes_at_once_for_one_and_for_the_end() -> None:
+    bench = Bench(patient_idle_ms_max=60_000)
+    pool, stop, turns, woke = bench.pool("email", None), asyncio.Event(), [], asyncio.Event()
+    turn = pool.turn
+
+    async def counted() -> bool:
+        turns.append(pool.provider)
+        if pool.provider is not None:
+            woke.set()
+        return await turn()
+
+    pool.turn = counted  # type: ignore[method-assign]
+    running = asyncio.create_task(pool.run(stop))
+    await asyncio.sleep(0.3)
+    looked = len(turns)
+    pool.use(Told(fine), Limits("email"))
+    await asyncio.wait_for(woke.wait(), 5)
+    pool.use(None, Limits("email"))
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    assert looked < 15, "each pause is twice the one before"
