@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from actions.feedback import Hearing
+from actions.feedback import Heard, Hearing
 from actions.health import HealthWatch, tally_heard
 from actions.limits import Limits, read_limits
 from actions.list_jobs import ListKeeper
@@ -51,12 +51,19 @@ async def _carry(duty: Duty, stop: threading.Event, measures: PoolMeasures) -> N
         return
     try:
         secret = await signing_secret(store.directory, duty.config)
-        hearing = Hearing(store.intake, store.directory, duty.config.partitions, secret, outbox=store.outbox, counted=partial(tally_heard, store.tallies))
+        hearing = Hearing(
+            store.intake, store.directory, duty.config.partitions, secret, _nobody, outbox=store.outbox, counted=partial(tally_heard, store.tallies)
+        )
         house = House(config=duty.config, clock=epoch_ms, secret=secret, hear=hearing.hear)
         channels = Channels(duty, store, house, measures)
         await channels.run(stop)
     finally:
         await store.close()
+
+
+def _nobody(heard: Heard) -> None:
+    """A provider spoke of somebody whom no contact matches. Addresses and numbers stay out of the log."""
+    log.warning("a notice is about nobody we know", channel=heard.channel, status=heard.status, notice=heard.event)
 
 
 class Snapshots:

@@ -8,7 +8,7 @@ from functools import partial
 
 from prometheus_client import Counter
 
-from actions.feedback import Hearing
+from actions.feedback import Heard, Hearing
 from actions.health import tally_heard
 from engine.config import Config
 from engine.core.action_kind import Registry
@@ -50,10 +50,14 @@ class Services:
         self.keys = Keys(directory, config)
         self.once = Idempotency(directory, config)
         self.published = Published(workspaces, registry, config)
-        self.hearing = Hearing(intake, directory, config.partitions, signing_secret, outbox=outbox, counted=partial(tally_heard, tallies))
+        self.hearing = Hearing(intake, directory, config.partitions, signing_secret, self._nobody, outbox=outbox, counted=partial(tally_heard, tallies))
         self.sightings = Sightings(self.admission, config, self.metrics)
         self.simulating = asyncio.Lock()
         self._accepted: dict[str, Counter] = {}
+
+    def _nobody(self, heard: Heard) -> None:
+        """A provider spoke of somebody whom no contact matches."""
+        self.metrics.events_rejected.labels("nobody").inc()
 
     def count_accepted(self, source: str, items: int) -> None:
         """Count items that are in the log; looking a label up costs more than counting, so it is kept."""

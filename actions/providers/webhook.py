@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from actions.http_client import is_public, make_session
 from actions.messages import Request
@@ -21,6 +21,7 @@ from actions.signing import webhook_key
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"})
 
+_DOTS = frozenset({".", ".."})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 _VALUE_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
@@ -67,6 +68,8 @@ class Webhook(Provider):
             return f"not a URL: {error}"
         if parts.scheme not in {"http", "https"} or not host:
             return f"not an http or https URL: {request.url[:100]!r}"
+        if not _DOTS.isdisjoint(unquote(parts.path).split("/")):  # a merge field must not choose another path than the map's
+            return f"the path has `.` or `..` in it: {parts.path[:100]!r}"
         if self._public_only and _is_address(host) and not is_public(host):
             return f"{host} is not a public address"
         for name, value in request.headers.items():

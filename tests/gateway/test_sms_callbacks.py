@@ -106,3 +106,4 @@ async def test_a_number_that_nobody_has_is_answered_and_forgotten(twilio: Any) -
     for sender in ("+12025550111", "whatsapp:+12025550199", "", "ann'--"):
         assert (await call(twilio, {**STOP, "From": sender})).status == 200
     assert said(twilio) == []
+    assert 'wayfare_events_rejected_total{reason="nobody"}' in await (await twilio.call("GET", "/metrics")).text()

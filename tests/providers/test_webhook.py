@@ -199,6 +199,15 @@ async def test_headers_that_would_change_the_request_are_refused(headers: dict[s
     assert not server.requests
 
 
+@pytest.mark.parametrize("path", ["/in/../admin", "/in/%2e%2e/admin", "/..", "/in/./x", "/in/.%2E/x?y"])
+async def test_a_merge_field_cannot_choose_another_path(path: str) -> None:
+    async with HttpServer() as server, webhook() as provider:
+        [result, fine] = await send(provider, dispatch(f"{server.url}{path}"), dispatch(f"{server.url}/in/a..b/.x?to=../y", 2))
+    assert (result.state, fine.state) == (REJECTED, DELIVERED)
+    assert "`..`" in result.reason
+    assert [request["path"] for request in server.requests] == ["/in/a..b/.x?to=../y"]
+
+
 async def test_an_answer_without_end_is_not_read() -> None:
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
