@@ -8,8 +8,6 @@ there, so the figure is what a user sees, `LOOK_MS` of looking included.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +19,7 @@ import msgspec
 from rich.table import Table
 
 from benchmarks import cpu, workload
+from benchmarks.client import DRAIN_S_MAX, Checks, Client, all_right, in_words, wait_until_none
 from benchmarks.deployment import Api, Deployment, Ledgers, Metrics, Sinks, wait_until_settled
 from benchmarks.load import Seen
 from engine.config import Config
@@ -29,7 +28,6 @@ DURABILITIES = ("fsync", "relaxed")
 RUNS = 5
 LOOK_MS = 2
 MARKERS_PER_S = 10
-DRAIN_S_MAX = 180
 LATENCY_SHARE = 0.5
 
 Say = Callable[[str], None]
@@ -48,40 +46,6 @@ class Size(msgspec.Struct, frozen=True):
 
 FULL = Size()
 SMALL = Size(events=6_000, contacts=2_000, runs=2, latency_s=1, connections=2, durabilities=("fsync",))
-
-
-class Client:
-    """One load process (load.py), ready to send when it is made."""
-
-    def __init__(self, deployment: Deployment, size: Size, *, seed: int, events: int, rate: float = 0) -> None:
-        flags = {"url": deployment.url, "key": deployment.key, "seed": seed, "events": events, "contacts": size.contacts}
-        flags |= {"connections": size.connections, "rate": rate, "batch": min(workload.BATCH_EVENTS, max(1, events // 4))}
-        command = [sys.executable, "-m", "benchmarks.load", *(f"--{name}={value}" for name, value in flags.items())]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdin is not None
-        self._out, self._in = self._process.stdout, self._process.stdin
-        self._out.readline()
-
-    def go(self) -> None:
-        """Let it send."""
-        self._in.write("go\n")
-        self._in.flush()
-
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def result(self) -> Seen:
-        """What it saw, once it is through; RuntimeError where it failed (its own words are on standard error)."""
-        text = self._out.read()
-        self._in.close()
-        self._out.close()
-        if self._process.wait() != 0:
-            raise RuntimeError("the load client failed")
-        return msgspec.json.decode(text, type=Seen)
-
-    def kill(self) -> None:
-        self._process.kill()
 
 
 def steps(size: Size) -> int:
@@ -103,7 +67,7 @@ def _measure(size: Size, data: Path, durability: str, say: Say) -> dict[str, Any
         runs = []
         for number in range(1, size.runs + 1):
             runs.append(_throughput(size, deployment, ledgers, sinks, seed=number))
-            say(f"{durability}: run {number} of {size.runs}: {runs[-1]['committed_per_s']:,.0f} events/s committed, {_wrong(runs[-1])}")
+            say(f"{durability}: run {number} of {size.runs}: {runs[-1]['committed_per_s']:,.0f} events/s committed, {in_words(runs[-1]['checks'])}")
         committed = median(found["committed_per_s"] for found in runs)
         latency = _latency(size, deployment, committed * LATENCY_SHARE)
         say(f"{durability}: p50 {latency['p50_ms']} ms, p99 {latency['p99_ms']} ms from acceptance to commit, at {latency['events_per_s']:,.0f} events/s")
@@ -125,13 +89,13 @@ def _measure(size: Size, data: Path, durability: str, say: Say) -> dict[str, Any
 def _throughput(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sinks, seed: int) -> dict[str, Any]:
     """One closed-loop run: as fast as the gateway takes it, then until nothing is left to do."""
     expected = workload.make(seed, size.events, size.contacts).expected
-    client = Client(deployment, size, seed=seed, events=size.events)
+    client = _client(deployment, size, seed, size.events)
     before, used, taken = wait_until_settled(deployment), cpu.seconds_by_role(deployment.pid), sinks.counts()["total"]
     sink_s = cpu.seconds_of(sinks.pid)
     client.go()
     seen = client.result()
-    committed_s = _wait_until_none(ledgers.lag, 0.02)
-    settled_s = _wait_until_none(lambda: ledgers.pending("email"), 0.1)
+    committed_s = wait_until_none(ledgers.lag, 0.02)
+    settled_s = wait_until_none(lambda: ledgers.pending("email"), 0.1)
     spent = cpu.per_event_us(used, cpu.seconds_by_role(deployment.pid), seen.accepted)
     spent["client"] = round(seen.cpu_s / seen.accepted * 1e6, 2)
     spent["sinks"] = round((cpu.seconds_of(sinks.pid) - sink_s) / seen.accepted * 1e6, 2)
@@ -144,21 +108,17 @@ def _throughput(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sin
         "refused_for_the_moment": seen.retried,
         "cpu_us_per_event": spent,
         "checks": checks,
-        "holds": all(wanted == found for wanted, found in checks.values()),
+        "holds": all_right(checks),
     }
 
 
-def _wait_until_none(count: Callable[[], int], every_s: float) -> float:
-    """When nothing was left, in seconds of the monotonic clock (up to `every_s` late); TimeoutError after DRAIN_S_MAX."""
-    deadline = time.monotonic() + DRAIN_S_MAX
-    while count():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"still at work after {DRAIN_S_MAX} s")
-        time.sleep(every_s)
-    return time.monotonic()
+def _client(deployment: Deployment, size: Size, seed: int, events: int, rate: float = 0) -> Client:
+    """A load process for this size; a small one sends its few events in four requests."""
+    batch = min(workload.BATCH_EVENTS, max(1, events // 4))
+    return Client(deployment, seed=seed, events=events, contacts=size.contacts, connections=size.connections, rate=rate, batch=batch)
 
 
-def _checks(expected: workload.Expected, before: Metrics, after: Metrics, seen: Seen, arrived: int) -> dict[str, tuple[int, int]]:
+def _checks(expected: workload.Expected, before: Metrics, after: Metrics, seen: Seen, arrived: int) -> Checks:
     """What must be equal, as (wanted, found)."""
 
     def grew(name: str, **labels: str) -> int:
@@ -175,7 +135,7 @@ def _checks(expected: workload.Expected, before: Metrics, after: Metrics, seen: 
 
 def _latency(size: Size, deployment: Deployment, rate: float) -> dict[str, Any]:
     """An open loop in the background, and markers through it: from the 202 to the contact's being there."""
-    client = Client(deployment, size, seed=10_000, events=max(100, int(rate * size.latency_s)), rate=rate)
+    client = _client(deployment, size, 10_000, max(100, int(rate * size.latency_s)), rate)
     api = Api(deployment.url, deployment.key)
     waits_ms: list[float] = []
     client.go()
@@ -211,12 +171,6 @@ def _resident(metrics: Metrics) -> dict[str, float]:
     """Contacts in the shards' memory, and the bytes of each."""
     contacts, used = metrics.total("wayfare_contacts_resident"), metrics.total("wayfare_contacts_resident_bytes")
     return {"contacts_resident": int(contacts), "bytes_per_resident_contact": round(used / contacts, 1) if contacts else 0.0}
-
-
-def _wrong(found: dict[str, Any]) -> str:
-    """The checks of a run in words."""
-    wrong = [f"{name}: {got:,} instead of {wanted:,}" for name, (wanted, got) in found["checks"].items() if got != wanted]
-    return "; ".join(wrong) or "all counts right"
 
 
 def table(found: list[dict[str, Any]]) -> Table:
