@@ -33,9 +33,10 @@ class Client:
         connections: int = 4,
         rate: float = 0,
         batch: int = workload.BATCH_EVENTS,
+        laps: int = 1,
     ) -> None:
         flags = {"url": deployment.url, "key": deployment.key, "seed": seed, "events": events, "contacts": contacts}
-        flags |= {"connections": connections, "rate": rate, "batch": batch}
+        flags |= {"connections": connections, "rate": rate, "batch": batch, "laps": laps}
         command = [sys.executable, "-m", "benchmarks.load", *(f"--{name}={value}" for name, value in flags.items())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None

@@ -3,7 +3,8 @@
 It makes its share of the workload, says `{"ready": …}`, waits for a line on standard input, sends, and prints what it saw
 as one line of JSON. Closed loop: each connection sends the next body when its answer is there. Open loop (`--rate`): bodies
 have times at which they are due, and a request's latency counts from then, so that a slow server cannot hide its queue.
-A request that was refused for the moment (429, 503) is sent again after `Retry-After`.
+A request that was refused for the moment (429, 503) is sent again after `Retry-After`. `--laps` sends the workload several times
+over, each lap under event ids of its own: a run of minutes then needs no memory for all of its bodies.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -33,6 +35,7 @@ class Seen(msgspec.Struct):
     ended_s: float = 0
     cpu_s: float = 0
     latencies_ms: list[float] = []
+    answered_s: list[float] = []  # when each of these answers came, since `begun_s`
 
 
 class Connection(asyncio.Protocol):
@@ -82,7 +85,9 @@ async def work(connection: Connection, requests: Iterator[tuple[float, bytes]], 
                 break
             seen.retried += 1
             await asyncio.sleep(float(header(head, b"retry-after") or 1))
-        seen.latencies_ms.append((time.monotonic() - started_s) * 1000)
+        answered_s = time.monotonic()
+        seen.latencies_ms.append((answered_s - started_s) * 1000)
+        seen.answered_s.append(round(answered_s - seen.begun_s, 3))
         if status not in (202, 207):
             raise RuntimeError(f"{status}: {body[:500]!r}")
         answer = msgspec.json.decode(body)
@@ -95,18 +100,28 @@ async def run(options: argparse.Namespace) -> Seen:
     place = urlsplit(options.url)
     bodies = workload.make(options.seed, options.events, options.contacts, options.batch).bodies
     head = f"POST /v1/events HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {options.key}\r\nContent-Type: application/json\r\n"
-    requests = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+
+    def request(body: bytes) -> bytes:
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    requests = [request(body) for body in bodies]
+    later = (request(lap_of(body, options.seed, lap)) for lap in range(1, options.laps) for body in bodies)
     loop = asyncio.get_running_loop()
     connections = [(await loop.create_connection(Connection, place.hostname, place.port))[1] for _ in range(options.connections)]
     print(msgspec.json.encode({"ready": len(requests)}).decode(), flush=True)
     sys.stdin.readline()
     cpu_s, seen = cpu_seconds(), Seen(begun_s=time.monotonic())
     pause_s = options.batch / options.rate if options.rate else 0
-    queue = ((seen.begun_s + number * pause_s if pause_s else 0, request) for number, request in enumerate(requests))
+    queue = ((seen.begun_s + number * pause_s if pause_s else 0, request) for number, request in enumerate(chain(requests, later)))
     await asyncio.gather(*(work(connection, queue, seen) for connection in connections))
     seen.ended_s = time.monotonic()
     seen.cpu_s = cpu_seconds() - cpu_s
     return seen
+
+
+def lap_of(body: bytes, seed: int, lap: int) -> bytes:
+    """The same events under ids that no other lap and no other seed uses; in C, about 0.1 µs an event."""
+    return body.replace(b'"id":"%d-' % seed, b'"id":"%d.%d-' % (seed, lap))
 
 
 def cpu_seconds() -> float:
@@ -125,6 +140,7 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=workload.CONTACTS)
     parser.add_argument("--batch", type=int, default=workload.BATCH_EVENTS)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--laps", type=int, default=1, help="how many times over the events are sent")
     parser.add_argument("--rate", type=float, default=0, help="events per second, open loop; 0: closed loop")
     print(msgspec.json.encode(uvloop.run(run(parser.parse_args()))).decode(), flush=True)
 
