@@ -10,10 +10,14 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import canonical, machine, sending
+from benchmarks import canonical, checkpoint, machine, sending
 from benchmarks.progress import Steps
 
-SUITES: dict[str, Any] = {"canonical": canonical, "sending": sending}
+SUITES: dict[str, Any] = {
+    "canonical": canonical,
+    "sending": sending,
+    "checkpoint": checkpoint,
+}
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"
 
