@@ -18,7 +18,7 @@ def seconds_by_role(root: int) -> dict[str, float]:
     used = dict.fromkeys((*ROLES, OTHER), 0.0)
     for pid in (root, *(process.pid for process in descendants(root))):
         with contextlib.suppress(OSError):
-            used[_role(pid)] += _seconds(pid)
+            used[role_of(pid)] += _seconds(pid)
     return used
 
 
@@ -39,7 +39,7 @@ def _seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def _role(pid: int) -> str:
+def role_of(pid: int) -> str:
     """By what the process calls itself: Ray titles its actors `ray::ShardActor…`, and the embedded server is valkey-server."""
     title = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode(errors="replace").rpartition("/")[2].lower()
     return next((role for role in ROLES if role in title), OTHER)
