@@ -12,8 +12,9 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+PEERS ?=
 
-.PHONY: help setup demo test check up bench counterparts test-counterparts format lock clean
+.PHONY: help setup demo test check up bench bench-peers peers counterparts test-counterparts format lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,12 @@ up: $(VENV)/run.stamp ## start a deployment on this machine, state in .wayfare/
 
 bench: $(VENV)/run.stamp ## run the benchmark suite; results go to benchmarks/results/
 	$(BIN)/wayfare bench $(BENCH_ARGS)
+
+bench-peers: $(VENV)/run.stamp ## run the same work on us, the peers that are installed, and without any engine; PEERS="celery,by hand" for some
+	WAYFARE_BENCH_PEERS="$(PEERS)" $(BIN)/wayfare bench peers $(BENCH_ARGS)
+
+peers: ## install the peers that bench-peers runs, in environments of their own; PEERS="celery dbos" for some
+	PYTHON="$(PYTHON)" bash ops/peers.sh $(PEERS)
 
 counterparts: ## install the servers that the integration tests talk to
 	PYTHON="$(PYTHON)" bash ops/counterparts.sh

@@ -11,11 +11,13 @@ import msgspec
 from rich.console import Console
 
 from benchmarks import canonical, checkpoint, machine, sending
+from benchmarks.peers import main as peers
 from benchmarks.progress import Steps
 
 SUITES: dict[str, Any] = {
     "canonical": canonical,
     "sending": sending,
+    "peers": peers,
     "checkpoint": checkpoint,
 }
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
