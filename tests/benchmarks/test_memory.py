@@ -25,10 +25,10 @@ def test_what_does_not_grow_is_flat():
     assert slope([(second, 7.0) for second in range(20)], 0) == memory.Slope(0, 0, "flat")
 
 
-def test_much_noise_decides_nothing():
-    found = slope(noisy(0, 50 * MIB, seconds=120, seed=2), 10)
-    assert found.within > FLAT_BYTES_PER_MIN
-    assert found.verdict == "undecided"
+def test_much_noise_decides_nothing_but_one_time_in_twenty():
+    found = [slope(noisy(0, 50 * MIB, seconds=120, seed=seed), 10) for seed in range(100)]
+    assert all(each.within > FLAT_BYTES_PER_MIN for each in found)
+    assert sum(each.verdict != "undecided" for each in found) <= 10
 
 
 def test_what_is_given_back_is_not_called_flat():
