@@ -32,6 +32,7 @@ from engine.storage.server import socket_path
 
 START_S_MAX = 20
 STOP_S_MAX = 20
+SETTLE_S = 0.05
 LEASE_MS = 3_600_000
 APPENDED_AT_ONCE = 20_000
 
@@ -61,6 +62,12 @@ class Server:
     def ask(self, *words: str | int) -> Any:
         """One command's answer."""
         return checked(self._client.run([command(*words)]))[0]
+
+    def settled(self) -> dict[str, float]:
+        """INFO once nothing waits to be written to the AOF any more: where the disk is slow, `relaxed` postpones that."""
+        while (found := self.info())["aof_buffer_length"]:
+            time.sleep(SETTLE_S)
+        return found
 
     def info(self) -> dict[str, float]:
         """Every number of INFO, by its name."""
@@ -92,14 +99,15 @@ class CountedCommits:
 
 
 class InProcess:
-    """A shard with an empty database on `server`, the canonical map published; commits hold at most `batch` records."""
+    """A shard on `server`; commits hold at most `batch` records. `fresh`: on an empty database, with the canonical map published."""
 
-    def __init__(self, server: Server, batch: int) -> None:
+    def __init__(self, server: Server, batch: int, *, fresh: bool) -> None:
         self._server = server
         self._config = msgspec.structs.replace(server.config, batch_records_max=batch, entry_records_max=min(batch, server.config.entry_records_max))
         self._registry = load_registry()
-        server.ask("FLUSHALL", "SYNC")
-        asyncio.run(self._publish())
+        if fresh:
+            server.ask("FLUSHALL", "SYNC")
+            asyncio.run(self._publish())
         self._store = RedisStore.connect(server.url, self._config)
         self.commits = CountedCommits(self._store.commits)
         self._store.commits = self.commits  # type: ignore[assignment]  # it is one by __getattr__
@@ -144,6 +152,9 @@ class InProcess:
         return found
 
     def close(self) -> None:
+        """Give the partition up, so that another may own it."""
+        self.shard.assign(frozenset())
+        self.shard.cycle()
         self._store.close()
 
 
