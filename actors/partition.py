@@ -184,9 +184,7 @@ class Partition:
         now = max(now, work.until_ms)
         for place, contacts in work.released.items():
             self._command(contacts, "release", place, now, full - {place})
-        for contact in work.due:
-            if contact not in self._aside:
-                self._fire(contact, now, full)
+        self._fire(work.due, now, full)
         self._command(work.armed or (), "arm", "", now, full)
         if work.armed is not None:
             self._stepped_scan = (0, 0) if not work.cursor else (self.scan, work.cursor)
@@ -282,20 +280,28 @@ class Partition:
         self._touched[contact_id] = contact
         return contact
 
-    def _fire(self, contact_id: str, now: int, full: Set[str]) -> None:
-        if contact_id[:1] == ENTITY:
-            with _blamed(contact_id, None):
-                self._lists.fire(contact_id, now, self._stepping, self._changes)
-            return
-        contact = self._touched.get(contact_id) or self.residency.get(contact_id)
-        if contact is None:
-            return
-        self._touched[contact_id] = contact
-        contact.indexed = 0
-        with _blamed(contact_id, None):
-            step(contact, None, now, self._stepping, self._changes, full)
-            if contact_id in self._weighed:
-                self._check_size(contact)
+    def _fire(self, due: Iterable[str], now: int, full: Set[str]) -> None:
+        """Fire the timers of these contacts, and of lists that are sent on schedule; one `try` for all, as for a batch."""
+        contact_id = ""
+        try:
+            for contact_id in due:
+                if contact_id in self._aside:
+                    continue
+                if contact_id[:1] == ENTITY:
+                    self._lists.fire(contact_id, now, self._stepping, self._changes)
+                    continue
+                contact = self._touched.get(contact_id) or self.residency.get(contact_id)
+                if contact is None:
+                    continue
+                self._touched[contact_id] = contact
+                contact.indexed = 0
+                step(contact, None, now, self._stepping, self._changes, full)
+                if contact_id in self._weighed:
+                    self._check_size(contact)
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise StepFailedError(contact_id, None, f"{type(error).__name__}: {error}") from error
 
     def _route(self, record: Posted) -> None:
         key = ENTITY + record.contact

@@ -27,6 +27,7 @@ class Owned:
         self.lease = lease
         self.partition = partition
         self.next_due = 0  # no timer is due before this; 0: ask
+        self.crowded = False  # more timers were due than one cycle fires
         self.full: frozenset[str] = frozenset()
         self.room: dict[str, int] = {}  # "channel/dest" with contacts parked → effects that fit again
         self.parked = False
@@ -42,6 +43,7 @@ class Planner:
         self._commits = commits
         self._config = config
         self._full_asked = 0.0
+        self._served = -1  # the crowded partition that had the last turn
 
     def plan(self, owned: Mapping[int, Owned], batches: Mapping[int, list[LogBatch]], now_ms: int) -> dict[int, Work]:
         """The work of each partition; those with none are left out. `now_ms`: the time where a log is at its end."""
@@ -53,7 +55,9 @@ class Planner:
         work = {}
         for number, one in owned.items():
             armed, cursor = self._scanned(one.partition)
-            todo = Work(batches.get(number, []), due.get(number, []), until[number], released.get(number, {}), armed, cursor)
+            ripe = due.get(number, [])
+            late_ms = until[number] - ripe[0][1] if ripe else 0
+            todo = Work(batches.get(number, []), [contact for contact, _ in ripe], until[number], released.get(number, {}), armed, cursor, late_ms)
             if todo.batches or todo.due or todo.released or armed is not None:
                 work[number] = todo
         return work
@@ -63,17 +67,28 @@ class Planner:
         for one in owned.values():
             one.next_due = 0
 
-    def _due(self, owned: Mapping[int, Owned], until: Mapping[int, int]) -> dict[int, list[str]]:
-        """Contacts whose timers are due; storage is asked only where its index can have any."""
-        ask = {number: FAR_MS for number, one in owned.items() if one.next_due <= until[number]}
-        if not ask:
+    def _due(self, owned: Mapping[int, Owned], until: Mapping[int, int]) -> dict[int, list[tuple[str, int]]]:
+        """Contacts whose timers are due, and since when; storage is asked only where its index can have any.
+
+        In a storm a cycle fires `timers_per_cycle_max` of one crowded partition, each in its turn: fresh records come with every cycle.
+        """
+        ready = [number for number, one in owned.items() if one.next_due <= until[number]]
+        if not ready:
             return {}
-        most = self._config.timers_per_batch_max
+        crowded = [number for number in ready if owned[number].crowded]
+        if crowded:
+            self._served = min(crowded, key=lambda number: (number <= self._served, number))
+            ready = [number for number in ready if not owned[number].crowded] + [self._served]
+        room = self._config.timers_per_cycle_max
+        most = min(room, self._config.timers_per_batch_max)
         due = {}
-        for number, listed in self._commits.due(ask, most + 1).items():
-            due[number] = [contact for contact, at in listed[:most] if at <= until[number]]
+        for number, listed in self._commits.due(dict.fromkeys(ready, FAR_MS), most + 1).items():
+            due[number] = [(contact, at) for contact, at in listed[: min(room, most)] if at <= until[number]]
+            room -= len(due[number])
             ahead = listed[len(due[number]) :]
-            owned[number].next_due = ahead[0][1] if ahead else FAR_MS
+            one = owned[number]
+            one.next_due = ahead[0][1] if ahead else FAR_MS
+            one.crowded = one.next_due <= until[number]
         return due
 
     def _scanned(self, partition: Partition) -> tuple[list[str] | None, int]:

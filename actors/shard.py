@@ -174,6 +174,9 @@ class Shard:
         stepped = time.perf_counter()
         self._commit(commits)
         self._report(commits, began, stepped)
+        for todo in work.values():
+            if todo.due:
+                self._measure("timer_lateness_seconds", todo.late_ms / 1000)
         return True
 
     def _announce(self, owned: Owned, offset: int) -> None:

@@ -16,3 +16,4 @@ class Work(NamedTuple):
     released: dict[str, list[str]] = {}  # "channel/dest" → contacts that were parked there
     armed: list[str] | None = None
     cursor: int = 0
+    late_ms: int = 0  # how long the earliest of `due` was due

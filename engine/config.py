@@ -60,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_records_max: int = 2_000
     batch_bytes_max: int = 1024 * 1024
     timers_per_batch_max: int = 1_000
+    timers_per_cycle_max: int = 500  # of all partitions of a shard: so long may a storm keep a fresh record waiting
     lease_ms: int = 1_000
     lease_renew_ms: int = 300
     idle_ms_min: int = 1
@@ -167,6 +168,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "event_bytes_max must be at most body_bytes_max": self.event_bytes_max <= self.body_bytes_max,
             "body_bytes_max must be at most bodies_bytes_max": self.body_bytes_max <= self.bodies_bytes_max,
             "batch_records_max must be at most 2000": 1 <= self.batch_records_max <= 2_000,
+            "timers_per_batch_max and timers_per_cycle_max must be at least 1": min(self.timers_per_batch_max, self.timers_per_cycle_max) >= 1,
             "memory_watermark must be between 0 and 1": 0 < self.memory_watermark < 1,
             "effect_bytes_max must be at most contact_bytes_max": self.effect_bytes_max <= self.contact_bytes_max,
             "export_life_ms must be at least twice effect_life_ms, or a mail could outlive what it was made of": self.export_life_ms >= 2 * self.effect_life_ms,

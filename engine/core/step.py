@@ -42,7 +42,7 @@ def step(contact: Contact, record: Record | None, now_ms: int, workspace: Worksp
             live_edit.follow(turn)
             turn.drain()
         if timers.is_due(contact, now_ms):
-            while timers.fire_next(turn):
+            while timers.fire_next(turn) and timers.is_due(contact, now_ms):  # to ask is cheaper than to look for the next in vain
                 pass
             turn.begin(contact, now_ms)
     if record is not None:

@@ -411,3 +411,41 @@ async def test_a_careful_step_that_lost_its_lease_is_fenced_by_its_commit(ring: 
     assert ring.store.leases.acquire(number, "other", 1_000) is not None
     shard.cycle()
     assert number not in shard.owned
+
+
+async def woken(ring: Ring) -> list[int]:
+    """The numbers of the contacts whose wait is over."""
+    return [number for number in range(60) if (await ring.contact(f"c-{number}")).tags]
+
+
+async def test_a_storm_of_timers_goes_in_slices_with_fresh_records_in_between() -> None:
+    ring = Ring(timers_per_cycle_max=5)
+    late_s: list[float] = []
+    await ring.publish(SHOP)
+    shard = ring.shard()
+    shard._measure = lambda name, value: late_s.append(value) if name == "timer_lateness_seconds" else None
+    await ring.append(*(Event(f"c-{number}", "order") for number in range(60)))
+    settle(shard)
+    ring.now_ms += 86_400_000 + 1_500
+    for cycle in range(1, 20):
+        await ring.append(Event(f"fresh-{cycle}", "order"))
+        shard.cycle()
+        assert (await ring.contact(f"fresh-{cycle}")).fields == {"orders": 1}
+        assert min(40, 5 * cycle) <= len(await woken(ring)) <= 5 * cycle
+    assert len(await woken(ring)) == 60
+    assert late_s[0] == 1.5
+    assert not any(owned.crowded for owned in shard.owned.values())
+
+
+async def test_crowded_partitions_take_turns() -> None:
+    ring = Ring(timers_per_cycle_max=2)
+    await ring.publish(SHOP)
+    shard = ring.shard()
+    await ring.append(*(Event(f"c-{number}", "order") for number in range(60)))
+    settle(shard)
+    ring.now_ms += 86_400_001
+    for _ in range(5):
+        shard.cycle()
+    found = await woken(ring)
+    assert len(found) == 10
+    assert {partition_of(f"c-{number}", 4) for number in found} == {0, 1, 2, 3}
