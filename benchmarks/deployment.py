@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +25,9 @@ import msgspec
 from actors.folders import Folders
 from actors.processes import spawn
 from engine.config import Config
-from engine.storage.redis_call import checked, command, partition_key
+from engine.storage.redis_call import checked, command, only, partition_key
 from engine.storage.redis_client import RedisClient
+from engine.storage.redis_log import memory_of
 
 READY = re.compile(r"ready on (http://\S+)")
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -225,6 +227,7 @@ class Ledgers:
     """What is under way in a deployment of this machine, read from storage itself: a scrape of everything costs what is to be measured."""
 
     def __init__(self, data: Path, config: Config) -> None:
+        self._config = config
         self._client = RedisClient(f"unix://{Folders(str(data)).socket}", config)
         self._partitions = range(config.partitions)
 
@@ -232,6 +235,16 @@ class Ledgers:
         """Records accepted and not yet committed."""
         calls = [command("HMGET", partition_key(number, "meta"), "next", "offset") for number in self._partitions]
         return sum(int(after or 1) - int(offset or 1) for after, offset in checked(self._client.run(calls)))
+
+    def committed(self) -> int:
+        """Records committed since the deployment was created."""
+        offsets = checked(self._client.run([command("HGET", partition_key(number, "meta"), "offset") for number in self._partitions]))
+        return sum(int(offset or 1) - 1 for offset in offsets)
+
+    def used_bytes(self) -> int:
+        """What the server says that its data take, its own structures included."""
+        used, _ = only(self._client.run([command("INFO", "memory", parse=partial(memory_of, config=self._config))]))
+        return int(used)
 
     def pending(self, channel: str) -> int:
         """Effects committed and not yet settled, in whoever's hands they are."""
