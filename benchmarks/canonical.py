@@ -19,9 +19,8 @@ import msgspec
 from rich.table import Table
 
 from benchmarks import cpu, workload
-from benchmarks.client import DRAIN_S_MAX, Checks, Client, all_right, in_words, wait_until_none
+from benchmarks.client import DRAIN_S_MAX, Client, all_right, canonical_checks, in_words, wait_until_none
 from benchmarks.deployment import Api, Deployment, Ledgers, Metrics, Sinks, wait_until_settled
-from benchmarks.load import Seen
 from engine.config import Config
 
 DURABILITIES = ("fsync", "relaxed")
@@ -99,7 +98,7 @@ def _throughput(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sin
     spent = cpu.per_event_us(used, cpu.seconds_by_role(deployment.pid), seen.accepted)
     spent["client"] = round(seen.cpu_s / seen.accepted * 1e6, 2)
     spent["sinks"] = round((cpu.seconds_of(sinks.pid) - sink_s) / seen.accepted * 1e6, 2)
-    checks = _checks(expected, before, wait_until_settled(deployment), seen, sinks.counts()["total"] - taken)
+    checks = canonical_checks(expected, before, wait_until_settled(deployment), seen, sinks.counts()["total"] - taken)
     return {
         "accepted_per_s": round(seen.accepted / (seen.ended_s - seen.begun_s)),
         "committed_per_s": round(seen.accepted / (committed_s - seen.begun_s)),
@@ -116,21 +115,6 @@ def _client(deployment: Deployment, size: Size, seed: int, events: int, rate: fl
     """A load process for this size; a small one sends its few events in four requests."""
     batch = min(workload.BATCH_EVENTS, max(1, events // 4))
     return Client(deployment, seed=seed, events=events, contacts=size.contacts, connections=size.connections, rate=rate, batch=batch)
-
-
-def _checks(expected: workload.Expected, before: Metrics, after: Metrics, seen: Seen, arrived: int) -> Checks:
-    """What must be equal, as (wanted, found)."""
-
-    def grew(name: str, **labels: str) -> int:
-        return int(after.total(name, **labels) - before.total(name, **labels))
-
-    return {
-        "accepted": (expected.sent, seen.accepted),
-        "duplicates found": (expected.sent - expected.distinct, grew("wayfare_events_duplicate_total")),
-        "enrolled": (expected.enrolled, grew("wayfare_element_entries_total", map=workload.MAP_ID, element="later")),
-        "emails delivered": (expected.emails, grew("wayfare_effects_total", channel="email", outcome="delivered")),
-        "emails that the sink counted": (expected.emails, arrived),
-    }
 
 
 def _latency(size: Size, deployment: Deployment, rate: float) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import quantiles
+from typing import Protocol
 
 import msgspec
 
 from benchmarks import workload
-from benchmarks.deployment import Deployment
+from benchmarks.deployment import Metrics
 from benchmarks.load import Seen
 
 DRAIN_S_MAX = 180
@@ -20,12 +21,21 @@ Checks = dict[str, tuple[int, int]]
 """What must be equal: name → (wanted, found)."""
 
 
+class Place(Protocol):
+    """Where events are sent to: a Deployment, or anything else with an address and a key."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+
+
 class Client:
     """One load process (load.py), ready to send when it is made. `rate` in events/s makes an open loop, 0 a closed one."""
 
     def __init__(
         self,
-        deployment: Deployment,
+        place: Place,
         *,
         seed: int,
         events: int,
@@ -34,9 +44,10 @@ class Client:
         rate: float = 0,
         batch: int = workload.BATCH_EVENTS,
         laps: int = 1,
+        draw: str = workload.CANONICAL,
     ) -> None:
-        flags = {"url": deployment.url, "key": deployment.key, "seed": seed, "events": events, "contacts": contacts}
-        flags |= {"connections": connections, "rate": rate, "batch": batch, "laps": laps}
+        flags = {"url": place.url, "key": place.key, "seed": seed, "events": events, "contacts": contacts}
+        flags |= {"connections": connections, "rate": rate, "batch": batch, "laps": laps, "draw": draw}
         command = [sys.executable, "-m", "benchmarks.load", *(f"--{name}={value}" for name, value in flags.items())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -81,6 +92,21 @@ def percentiles(values: list[float]) -> dict[str, float]:
         return {}
     cuts = quantiles(values, n=1000, method="inclusive") if len(values) > 1 else values * 999
     return {name: round(cuts[place - 1], 2) for name, place in {"50": 500, "90": 900, "99": 990, "99.9": 999}.items()}
+
+
+def canonical_checks(expected: workload.Expected, before: Metrics, after: Metrics, seen: Seen, arrived: int) -> Checks:
+    """Of the canonical workload, between two scrapes of a settled deployment; `arrived`: emails that the sink counted."""
+
+    def grew(name: str, **labels: str) -> int:
+        return int(after.total(name, **labels) - before.total(name, **labels))
+
+    return {
+        "accepted": (expected.sent, seen.accepted),
+        "duplicates found": (expected.sent - expected.distinct, grew("wayfare_events_duplicate_total")),
+        "enrolled": (expected.enrolled, grew("wayfare_element_entries_total", map=workload.MAP_ID, element="later")),
+        "emails delivered": (expected.emails, grew("wayfare_effects_total", channel="email", outcome="delivered")),
+        "emails that the sink counted": (expected.emails, arrived),
+    }
 
 
 def all_right(checks: Checks) -> bool:
