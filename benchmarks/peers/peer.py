@@ -11,7 +11,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from benchmarks import cpu, workload
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / ".peers"
 STOP_S_MAX = 10
+LOOK_S = 0.01
 WARM_SEED = 1_000_000  # apart from every seed that is measured, so that no id of the warm-up comes again
 
 
@@ -144,6 +146,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def wait(until: Callable[[], object], processes: Iterable[subprocess.Popen[bytes]], log: Path, seconds_max: float) -> float:
+    """When it was so, by the monotonic clock, looked at every LOOK_S. RuntimeError with the end of the log where a process ended, or it took too long."""
+    deadline = time.monotonic() + seconds_max
+    processes = list(processes)
+    while not until():
+        ended = [process.args for process in processes if process.poll() is not None]
+        if ended or time.monotonic() > deadline:
+            raise RuntimeError(f"{ended or 'all are there'}, after {seconds_max:g} s at most:\n{log.read_text(errors='replace')[-4000:]}")
+        time.sleep(LOOK_S)
+    return time.monotonic()
 
 
 def cpu_s(processes: Iterable[subprocess.Popen[bytes]]) -> float:
