@@ -98,7 +98,7 @@ async def work(connection: Connection, requests: Iterator[tuple[float, bytes]], 
 async def run(options: argparse.Namespace) -> Seen:
     """Make the requests, wait for the word, send them."""
     place = urlsplit(options.url)
-    bodies = workload.make(options.seed, options.events, options.contacts, options.batch).bodies
+    bodies = workload.make(options.seed, options.events, options.contacts, options.batch, options.draw).bodies
     head = f"POST /v1/events HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Bearer {options.key}\r\nContent-Type: application/json\r\n"
 
     def request(body: bytes) -> bytes:
@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--contacts", type=int, default=workload.CONTACTS)
     parser.add_argument("--batch", type=int, default=workload.BATCH_EVENTS)
+    parser.add_argument("--draw", choices=sorted(workload.DRAWS), default=workload.CANONICAL, help="how the contacts are drawn")
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--laps", type=int, default=1, help="how many times over the events are sent")
     parser.add_argument("--rate", type=float, default=0, help="events per second, open loop; 0: closed loop")

@@ -7,6 +7,7 @@ twice, so dedupe is real; one in `NOTIFY_EVERY` decides an email. What must come
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
@@ -43,6 +44,20 @@ subject: Your order
 ---
 <p>Thank you. You paid {{ event.total }} {{ event.currency }} for {{ event.cds }} CDs.</p>
 """
+
+
+def zipf(exponent: float) -> Callable[[int], list[float]]:
+    """Weights of so many contacts by Zipf's law, the most popular first."""
+    return lambda contacts: [1 / rank**exponent for rank in range(1, contacts + 1)]
+
+
+def hot(contacts: int) -> list[float]:
+    """One contact has a tenth of all events, the others have equal shares."""
+    return [(contacts - 1) / 9, *[1.0] * (contacts - 1)]
+
+
+CANONICAL = "zipf-1.0"
+DRAWS: dict[str, Callable[[int], list[float]]] = {CANONICAL: zipf(1.0), "zipf-1.2": zipf(1.2), "uniform": zipf(0.0), "hot": hot}
 
 
 class Expected(msgspec.Struct):
@@ -82,13 +97,12 @@ def contact_bodies(contacts: int, batch: int = BATCH_EVENTS) -> list[bytes]:
     return [b"[" + b",".join(items[start : start + batch]) + b"]" for start in range(0, len(items), batch)]
 
 
-def make(seed: int, events: int, contacts: int = CONTACTS, batch: int = BATCH_EVENTS) -> Workload:
-    """`events` events in requests of `batch`, of contacts `c0` … in an order of popularity that the seed shuffles."""
+def make(seed: int, events: int, contacts: int = CONTACTS, batch: int = BATCH_EVENTS, draw: str = CANONICAL) -> Workload:
+    """`events` events in requests of `batch`, of contacts `c0` … in an order of popularity that the seed shuffles and `draw` weighs."""
     chance = random.Random(seed)
     names = [f"c{number}" for number in range(contacts)]
     chance.shuffle(names)
-    weights = list(accumulate(1 / rank for rank in range(1, contacts + 1)))
-    drawn = chance.choices(names, cum_weights=weights, k=events)
+    drawn = chance.choices(names, cum_weights=list(accumulate(DRAWS[draw](contacts))), k=events)
     expected = Expected()
     items: list[bytes] = []
     for number, contact in enumerate(drawn):

@@ -30,6 +30,19 @@ def test_contacts_follow_zipf():
     assert 7 < counts[0] / counts[9] < 14  # the tenth a tenth
 
 
+def counts_of(draw):
+    contacts = [event["contact"] for event in events_of(workload.make(1, 20_000, 1_000, draw=draw))]
+    return sorted((contacts.count(name) for name in set(contacts)), reverse=True)
+
+
+def test_contacts_are_drawn_in_other_ways_too():
+    assert counts_of("uniform")[0] < 50  # of 20 on average
+    hot = counts_of("hot")
+    assert 0.09 < hot[0] / 20_000 < 0.11
+    assert hot[1] < 50
+    assert 2.0 < counts_of("zipf-1.2")[0] / counts_of("zipf-1.2")[1] < 2.6  # two to the power of 1.2 is 2.3
+
+
 def test_metrics_are_summed_by_labels():
     metrics = Metrics('# HELP a b\na{x="1",y="2"} 3\na{x="1",y="3"} 4.5\na{x="2",y="3"} 1\nb 7\nc{x="a\\"}"} 2\n')
     assert metrics.total("a") == 8.5
