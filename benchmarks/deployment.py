@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import msgspec
 
@@ -134,6 +134,10 @@ class Sinks:
         found: list[str] = self._api.json("GET", f"/recipients?kind={kind}")
         return found
 
+    def arrivals(self, kind: str) -> list[tuple[str, float]]:
+        """The same with the time of each, in seconds of the machine's monotonic clock."""
+        return [(recipient, at_s) for recipient, at_s in self._api.json("GET", f"/arrivals?kind={quote_plus(kind)}")]
+
     def __enter__(self) -> Self:
         return self
 
@@ -156,15 +160,21 @@ class Deployment:
         self._environ = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
         self.url = ""
         self.key = ""
+        self.pid = 0
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Start it without waiting, so that several start side by side. Whoever calls this enters it next, or stops it."""
         command = [str(Path(sys.executable).with_name("wayfare")), "up", "--data", str(self.data), "--port", "0", *self._flags]
         with self.log.open("ab") as log:
-            before = log.tell()
+            self._log_from = log.tell()
             self._process = spawn(command, signal.SIGTERM, environ=self._environ, output=log)  # stops when this process dies
         self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        if not self.pid:
+            self.begin()
         try:
-            self.url = self._wait_until_ready(before)
+            self.url = self._wait_until_ready(self._log_from)
         except BaseException:
             self.stop()
             raise

@@ -3,7 +3,8 @@
 What is counted: messages by kind, and messages whose identity came before (duplicates). An email's identity is its
 Message-ID and recipient, a webhook's its `webhook-id`, an SMS's its number and text. A kind is `email:` with the subject up
 to its first comma or colon, `sms`, or `webhook:` with the path. `GET /counts` answers with all of it as JSON; `GET
-/recipients?kind=…` lists who got what. With `--ledger FILE` each message is a line there, appended at once.
+/recipients?kind=…` lists who got what, `GET /arrivals?kind=…` when as well (seconds of the machine's
+monotonic clock). With `--ledger FILE` each message is a line there, appended at once.
 
 It is fast because nothing of a message is parsed but two headers.
 """
@@ -14,9 +15,11 @@ import argparse
 import asyncio
 import re
 import sys
+import time
+from array import array
 from collections import Counter
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -35,6 +38,7 @@ class Ledger:
         self.kinds: Counter[str] = Counter()
         self.duplicates: list[tuple[str, str, str]] = []
         self.recipients: dict[str, list[str]] = {}
+        self.times_s: dict[str, array[float]] = {}
         self._seen: set[tuple[str, str]] = set()
         self._file = file
 
@@ -42,6 +46,7 @@ class Ledger:
         """Count one message."""
         self.kinds[kind] += 1
         self.recipients.setdefault(kind, []).append(recipient)
+        self.times_s.setdefault(kind, array("d")).append(time.monotonic())
         if (kind, identity) in self._seen:
             self.duplicates.append((kind, recipient, identity))
         self._seen.add((kind, identity))
@@ -157,9 +162,12 @@ class Http(asyncio.Protocol):
         path = urlsplit(target).path
         if method == "GET" and path == "/counts":
             return "200 OK", msgspec.json.encode(self._ledger.counts())
-        if method == "GET" and path == "/recipients":
+        if method == "GET" and path in ("/recipients", "/arrivals"):
             kind = parse_qs(urlsplit(target).query).get("kind", [""])[0]
-            return "200 OK", msgspec.json.encode(self._ledger.recipients.get(kind, []))
+            found: list[Any] = self._ledger.recipients.get(kind, [])
+            if path == "/arrivals":
+                found = list(zip(found, self._ledger.times_s.get(kind, ()), strict=True))
+            return "200 OK", msgspec.json.encode(found)
         if path.startswith("/2010-04-01/Accounts/") and path.endswith("/Messages.json"):
             form = parse_qs(body.decode())
             to, text = form.get("To", [""])[0], form.get("Body", [""])[0]

@@ -1,5 +1,6 @@
 import http.client
 import smtplib
+import time
 
 from benchmarks.deployment import Sinks
 
@@ -10,6 +11,7 @@ def send(sinks, subject, recipient, message_id):
 
 
 def test_mail_is_counted_by_subject_and_duplicates_are_seen():
+    began_s = time.monotonic()
     with Sinks() as sinks:
         send(sinks, "Thank you, Ann", "ann@example.com", "1@shop")
         send(sinks, "Thank you, Bob", "bob@example.com", "2@shop")
@@ -18,6 +20,10 @@ def test_mail_is_counted_by_subject_and_duplicates_are_seen():
         assert counts["kinds"] == {"email:Thank you": 3}
         assert counts["duplicates"] == 1
         assert sinks.recipients("email:Thank+you") == ["ann@example.com", "bob@example.com", "bob@example.com"]
+        arrivals = sinks.arrivals("email:Thank you")
+    assert [recipient for recipient, _ in arrivals] == ["ann@example.com", "bob@example.com", "bob@example.com"]
+    times_s = [at_s for _, at_s in arrivals]
+    assert began_s < times_s[0] <= times_s[1] <= times_s[2] < time.monotonic()
 
 
 def test_webhooks_and_sms_are_counted(tmp_path):
