@@ -16,7 +16,7 @@ READ_BYTES = 1 << 18
 
 def pack(commands: list[Command]) -> bytes:
     """Commands as they go over the wire."""
-    return b"".join(map(hiredis.pack_command, commands))
+    return b"".join(map(hiredis.pack_command, commands))  # type: ignore[arg-type]  # its stub says a tuple of one
 
 
 def checked(replies: list[Any]) -> list[Any]:

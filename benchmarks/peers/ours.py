@@ -1,0 +1,71 @@
+"""Ourselves, as one entry among the others: a deployment as `wayfare up` makes it, given the same work; and the same with single events."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks import cpu, workload
+from benchmarks.client import Client, canonical_checks, wait_until_none
+from benchmarks.deployment import Deployment, Ledgers, wait_until_settled
+from benchmarks.peers.by_hand import DURABLE
+from benchmarks.peers.peer import WARM_SEED, Counts, Figures, Peer, Work
+from engine.config import Config
+
+LOOK_S = 0.01
+
+
+class Ours(Peer):
+    """`single`: one event a request, and the figure is what is accepted a second, while all the rest goes on behind it."""
+
+    beside = ""
+    events = 400_000
+    unit = "connections"
+    sweep: tuple[int, ...] = (4,)
+
+    def __init__(self, durability: str, *, single: bool = False) -> None:
+        self.name = f"ours, {durability}" + single * ", single events"
+        self.durability = DURABLE[durability]
+        self._flags = ("--durability", durability)
+        self._single = single
+        if single:
+            self.batch, self.sweep, self.events = 1, (16, 64, 256), 40_000
+
+    def run(self, work: Work, concurrency: int, folder: Path) -> Figures:
+        data = folder / "data"
+        with Deployment(data, flags=self._flags) as deployment, closing(Ledgers(data, Config())) as ledgers:
+            deployment.publish(workload.documents(work.smtp_port))
+            for body in workload.contact_bodies(work.contacts):
+                deployment.api.request("POST", "/v1/contacts", body)
+            if work.warm_events:
+                warm = _client(deployment, work, WARM_SEED + work.seed, work.warm_events, concurrency)
+                warm.go()
+                warm.result()
+            return self._measure(deployment, ledgers, work, concurrency)
+
+    def _measure(self, deployment: Deployment, ledgers: Ledgers, work: Work, concurrency: int) -> Figures:
+        client = _client(deployment, work, work.seed, work.events, concurrency)
+        before, used = wait_until_settled(deployment), cpu.seconds_by_role(deployment.pid)
+        client.go()
+        seen = client.result()
+        committed_s = wait_until_none(ledgers.lag, LOOK_S)
+        settled_s = wait_until_none(lambda: ledgers.pending("email"), LOOK_S)
+        after = cpu.seconds_by_role(deployment.pid)
+        expected = work.made().expected
+        checks = canonical_checks(expected, before, wait_until_settled(deployment), seen, expected.emails)
+        found = {name: got for name, (_, got) in checks.items()}
+        return Figures(
+            events=seen.accepted,
+            wall_s=(seen.ended_s if self._single else settled_s) - seen.begun_s,
+            cpu_s=sum(after.values()) - sum(used.values()),
+            counts=Counts(found["accepted"], found["duplicates found"], found["enrolled"], found["emails delivered"]),
+            committed_s=committed_s - seen.begun_s if not self._single else 0,
+            cpu_us_per_event=cpu.per_event_us(used, after, seen.accepted),
+        )
+
+
+def _client(deployment: Deployment, work: Work, seed: int, events: int, connections: int) -> Client:
+    return Client(deployment, seed=seed, events=events, contacts=work.contacts, connections=connections, batch=work.batch)
+
+
+PEERS = (Ours("relaxed"), Ours("fsync"), Ours("relaxed", single=True), Ours("fsync", single=True))
