@@ -197,6 +197,7 @@ class Deployment:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.api.close()
         self.stop()
+        self.pid = 0  # it may be entered again
 
     def stop(self) -> int:
         """Drain and stop; at once if that takes longer than STOP_S_MAX. The exit status."""
@@ -255,6 +256,16 @@ class Ledgers:
         """What the server says that its data take, its own structures included."""
         used, _ = only(self._client.run([command("INFO", "memory", parse=partial(memory_of, config=self._config))]))
         return int(used)
+
+    def waiting(self, until_ms: int) -> int:
+        """Contacts whose time comes by then and whose timers have not fired."""
+        return sum(map(int, checked(self._client.run([command("ZCOUNT", partition_key(number, "due"), "-inf", until_ms) for number in self._partitions]))))
+
+    def owners(self) -> dict[int, tuple[str, int, int]]:
+        """(who holds it, how many have held it so far, offset of the last commit) by partition; Unavailable while the server is away."""
+        calls = [command("HMGET", partition_key(number, "meta"), "owner", "epoch", "offset") for number in self._partitions]
+        found = zip(self._partitions, checked(self._client.run(calls)), strict=True)
+        return {number: ((owner or b"").decode(), int(epoch or 0), int(offset or 1)) for number, (owner, epoch, offset) in found}
 
     def pending(self, channel: str) -> int:
         """Effects committed and not yet settled, in whoever's hands they are."""

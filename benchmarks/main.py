@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import canonical, checkpoint, ingest, machine, sending, skew, soak
+from benchmarks import canonical, checkpoint, growth, ingest, machine, sending, skew, soak
 from benchmarks.peers import main as peers
 from benchmarks.progress import Steps
 
@@ -22,6 +22,7 @@ SUITES: dict[str, Any] = {
     "soak": soak,
     "ingest": ingest,
     "skew": skew,
+    "growth": growth,
 }
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"

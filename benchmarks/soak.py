@@ -21,8 +21,8 @@ import msgspec
 from rich.table import Table
 
 from benchmarks import cpu, memory, workload
-from benchmarks.client import DRAIN_S_MAX, Checks, Client, all_right, in_words, percentiles, wait_until_none
-from benchmarks.deployment import Api, Deployment, Ledgers, Metrics, Sinks, wait_until_settled
+from benchmarks.client import DRAIN_S_MAX, Client, all_right, canonical_checks, in_words, percentiles, wait_until_none
+from benchmarks.deployment import Api, Deployment, Ledgers, Sinks, wait_until_settled
 from benchmarks.load import Seen
 from benchmarks.memory import Series
 from engine.config import Config
@@ -104,12 +104,13 @@ def _soak(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sinks, ra
         samples.close()
     after = wait_until_settled(deployment, DRAIN_S_MAX)
     spent = cpu.per_event_us(used, cpu.seconds_by_role(deployment.pid), seen.accepted)
-    checks = _checks(expected, laps, samples.markers, before, after, seen, sinks.counts()["total"] - taken)
+    checks = canonical_checks(_times(expected, laps, len(samples.markers)), before, after, seen, sinks.counts()["total"] - taken)
     slopes = {name: memory.slope(series, min(size.warm_s, series[-1][0] / 4)) for name, series in samples.memory.items()}
     return {
         "events_per_s": round(rate),
         "laps": laps,
         "memory": {name: {**msgspec.to_builtins(found), "bytes_last": round(samples.memory[name][-1][1])} for name, found in slopes.items()},
+        "targets": {f"growth of {name}, at 95 %": _target(found) for name, found in slopes.items()},
         "verdict": "flat" if all(found.verdict == "flat" for found in slopes.values()) else ", ".join(_not_flat(slopes)),
         "percentiles": {"from the 202 until it is seen": percentiles(samples.markers), "request": percentiles(seen.latencies_ms)},
         "cpu_us_per_event": spent,
@@ -125,23 +126,18 @@ def _batch(events: int) -> int:
     return min(workload.BATCH_EVENTS, events // 4)
 
 
+def _target(found: memory.Slope) -> dict[str, Any]:
+    """The most that it may grow by, as far as the samples can tell."""
+    return {"found": found.bytes_per_min + found.within, "at_most": memory.FLAT_BYTES_PER_MIN, "unit": "bytes a minute"}
+
+
+def _times(expected: workload.Expected, laps: int, markers: int) -> workload.Expected:
+    """What must come of so many laps, and of markers, each of which enrolls."""
+    return workload.Expected(expected.sent * laps, expected.distinct * laps, expected.enrolled * laps + markers, expected.emails * laps)
+
+
 def _not_flat(slopes: dict[str, memory.Slope]) -> list[str]:
     return [f"{name} {found.verdict}" for name, found in slopes.items() if found.verdict != "flat"]
-
-
-def _checks(expected: workload.Expected, laps: int, markers: list[float], before: Metrics, after: Metrics, seen: Seen, arrived: int) -> Checks:
-    """What must be equal, as (wanted, found); each marker is an event that enrolls."""
-
-    def grew(name: str, **labels: str) -> int:
-        return int(after.total(name, **labels) - before.total(name, **labels))
-
-    return {
-        "accepted": (expected.sent * laps, seen.accepted),
-        "duplicates found": ((expected.sent - expected.distinct) * laps, grew("wayfare_events_duplicate_total")),
-        "enrolled": (expected.enrolled * laps + len(markers), grew("wayfare_element_entries_total", map=workload.MAP_ID, element="later")),
-        "emails delivered": (expected.emails * laps, grew("wayfare_effects_total", channel="email", outcome="delivered")),
-        "emails that the sink counted": (expected.emails * laps, arrived),
-    }
 
 
 class _Samples:
