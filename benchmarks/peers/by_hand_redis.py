@@ -50,12 +50,16 @@ class Redis:
 
     def run(self, commands: list[Command]) -> list[Any]:
         """One reply for each command. Raises ReplyError, and ConnectionError where the server is gone."""
-        self._socket.sendall(pack(commands))
+        return self.exchange(pack(commands), len(commands))
+
+    def exchange(self, packed: bytes, commands: int) -> list[Any]:
+        """The same with commands that are packed already."""
+        self._socket.sendall(packed)
         replies: list[Any] = []
-        while len(replies) < len(commands):
+        while len(replies) < commands:
             while (reply := self._reader.gets()) is not False:
                 replies.append(reply)
-            if len(replies) < len(commands):
+            if len(replies) < commands:
                 self._feed()
         return checked(replies)
 

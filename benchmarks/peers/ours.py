@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks import cpu, workload
@@ -32,36 +33,46 @@ class Ours(Peer):
             self.batch, self.sweep, self.events = 1, (16, 64, 256), 40_000
 
     def run(self, work: Work, concurrency: int, folder: Path) -> Figures:
-        data = folder / "data"
-        with Deployment(data, flags=self._flags) as deployment, closing(Ledgers(data, Config())) as ledgers:
-            deployment.publish(workload.documents(work.smtp_port))
-            for body in workload.contact_bodies(work.contacts):
-                deployment.api.request("POST", "/v1/contacts", body)
-            if work.warm_events:
-                warm = _client(deployment, work, WARM_SEED + work.seed, work.warm_events, concurrency)
-                warm.go()
-                warm.result()
-            return self._measure(deployment, ledgers, work, concurrency)
+        with deployed(work, concurrency, folder / "data", *self._flags) as deployment:
+            return measured(deployment, work, concurrency, single=self._single)
 
-    def _measure(self, deployment: Deployment, ledgers: Ledgers, work: Work, concurrency: int) -> Figures:
-        client = _client(deployment, work, work.seed, work.events, concurrency)
+
+@contextmanager
+def deployed(work: Work, connections: int, data: Path, *flags: str) -> Iterator[Deployment]:
+    """A deployment that knows the map and everybody's address, and has its warm-up behind it."""
+    with Deployment(data, flags=flags) as deployment:
+        deployment.publish(workload.documents(work.smtp_port))
+        for body in workload.contact_bodies(work.contacts):
+            deployment.api.request("POST", "/v1/contacts", body)
+        if work.warm_events:
+            warm = _client(deployment, work, WARM_SEED + work.seed, work.warm_events, connections)
+            warm.go()
+            warm.result()
+        wait_until_settled(deployment)
+        yield deployment
+
+
+def measured(deployment: Deployment, work: Work, connections: int, *, single: bool) -> Figures:
+    """The work, until nothing is left to do."""
+    client = _client(deployment, work, work.seed, work.events, connections)
+    with closing(Ledgers(deployment.data, Config())) as ledgers:
         before, used = wait_until_settled(deployment), cpu.seconds_by_role(deployment.pid)
         client.go()
         seen = client.result()
         committed_s = wait_until_none(ledgers.lag, LOOK_S)
         settled_s = wait_until_none(lambda: ledgers.pending("email"), LOOK_S)
         after = cpu.seconds_by_role(deployment.pid)
-        expected = work.made().expected
-        checks = canonical_checks(expected, before, wait_until_settled(deployment), seen, expected.emails)
-        found = {name: got for name, (_, got) in checks.items()}
-        return Figures(
-            events=seen.accepted,
-            wall_s=(seen.ended_s if self._single else settled_s) - seen.begun_s,
-            cpu_s=sum(after.values()) - sum(used.values()),
-            counts=Counts(found["accepted"], found["duplicates found"], found["enrolled"], found["emails delivered"]),
-            committed_s=committed_s - seen.begun_s if not self._single else 0,
-            cpu_us_per_event=cpu.per_event_us(used, after, seen.accepted),
-        )
+    expected = work.made().expected
+    checks = canonical_checks(expected, before, wait_until_settled(deployment), seen, expected.emails)
+    found = {name: got for name, (_, got) in checks.items()}
+    return Figures(
+        events=seen.accepted,
+        wall_s=(seen.ended_s if single else settled_s) - seen.begun_s,
+        cpu_s=sum(after.values()) - sum(used.values()),
+        counts=Counts(found["accepted"], found["duplicates found"], found["enrolled"], found["emails delivered"]),
+        committed_s=0 if single else committed_s - seen.begun_s,
+        cpu_us_per_event=cpu.per_event_us(used, after, seen.accepted),
+    )
 
 
 def _client(deployment: Deployment, work: Work, seed: int, events: int, connections: int) -> Client:
