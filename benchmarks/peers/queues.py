@@ -26,7 +26,7 @@ from engine.storage.server import server_command, server_settings, socket_path, 
 
 COUNTS = "counts"  # the hash that tasks count in (inside/contacts.py)
 CORES = os.cpu_count() or 1
-LOOK_S = 0.01
+LOOK_S = 0.02
 READY_S_MAX, DONE_S_MAX = 30, 120
 SERVER = "The AOF is synced every second: what a crash of the server loses is up to two seconds of tasks and contacts."
 
@@ -118,14 +118,14 @@ class Queue(Peer):
 
 
 class Celery(Queue):
-    """Worker processes that run one task after the other themselves: the pool "solo", less than half of prefork's CPU time a task."""
+    """Worker processes that run one task after the other themselves: the pool "solo", which takes about two thirds of prefork's CPU time a task."""
 
     environment = "celery"
     module = "celery_app"
     durability = f"At least once: acks_late, 20 retries; a lost worker's tasks come back after the visibility timeout of an hour. {SERVER}"
     target = 100
     sweep: tuple[int, ...] = (1, 2, 4)
-    events = 10_000
+    events = 16_000
 
     def commands(self, concurrency: int) -> list[list[str | Path]]:
         return [self.worker("--pool=solo", f"--hostname=worker{number}@localhost") for number in range(concurrency)]
@@ -141,7 +141,7 @@ class Prefork(Celery):
     title = "celery, prefork"
     durability = f"At least once: acks_late, 20 retries; a lost process's task comes back at once (reject_on_worker_lost). {SERVER}"
     sweep = (1, 2, 4, 8)
-    events = 6_000
+    events = 10_000
 
     def commands(self, concurrency: int) -> list[list[str | Path]]:
         return [self.worker("--pool=prefork", f"--concurrency={concurrency}")]
@@ -153,7 +153,7 @@ class Dramatiq(Queue):
     durability = f"At least once: acknowledged when done, 20 retries; a lost worker's messages come back after a minute without its heartbeat. {SERVER}"
     target = 50
     sweep = (1, 2, 4, 8, 16)
-    events = 15_000
+    events = 24_000
 
     def commands(self, concurrency: int) -> list[list[str | Path]]:
         processes = min(concurrency, CORES)
