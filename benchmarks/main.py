@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import canonical, checkpoint, growth, ingest, machine, sending, skew, soak
+from benchmarks import canonical, checkpoint, growth, ingest, machine, report, sending, skew, soak, timers
 from benchmarks.peers import main as peers
 from benchmarks.progress import Steps
 
@@ -23,6 +23,8 @@ SUITES: dict[str, Any] = {
     "ingest": ingest,
     "skew": skew,
     "growth": growth,
+    "timers": timers,
+    "k6":
 }
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"
@@ -39,14 +41,23 @@ def run(suite: str = "canonical", *, small: bool = False, results: Path | None =
     command = f"wayfare bench {suite}{' --small' * small}"
     result = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, **machine.describe(), "settings": machine.settings(), "results": found}
     if results or not small:
-        console.print(f"written: {_write(result, suite, results or RESULTS)}", highlight=False)
+        for file in _keep(result, suite, results or RESULTS, small=small):
+            console.print(f"written: {file}", highlight=False)
     console.print(module.table(found))
     return 0 if all(each["holds"] for each in found) else 1
 
 
-def _write(result: dict[str, Any], suite: str, folder: Path) -> Path:
-    """Write a result under its time and suite."""
+def _keep(result: dict[str, Any], suite: str, folder: Path, *, small: bool) -> list[Path]:
+    """Write a result under its time and suite, its report beside it, and the newest of every suite where a person looks for it.
+
+    The report of a small run is made, so that it cannot rot, and not kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{result['at'][:19].replace(':', '').replace('-', '')}-{suite}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
-    return file
+    page = report.page({file.name: report.read(file)})
+    if small:
+        return [file]
+    beside = file.with_suffix(".html")
+    beside.write_text(page, encoding="utf-8")
+    return [file, beside, report.write(report.FOUND_AT, report.newest(folder))]
