@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import canonical, checkpoint, growth, ingest, machine, report, sending, skew, soak, timers
+from benchmarks import canonical, checkpoint, fanout, growth, ingest, machine, report, sending, skew, soak, timers
 from benchmarks.peers import main as peers
 from benchmarks.progress import Steps
 
@@ -24,7 +24,7 @@ SUITES: dict[str, Any] = {
     "skew": skew,
     "growth": growth,
     "timers": timers,
-    "k6":
+    "fanout": fanout,
 }
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"
