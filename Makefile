@@ -39,7 +39,7 @@ up: $(VENV)/run.stamp ## start a deployment on this machine, state in .wayfare/
 bench: $(VENV)/run.stamp ## run the benchmark suite; results go to benchmarks/results/
 	$(BIN)/wayfare bench $(BENCH_ARGS)
 
-bench-peers: $(VENV)/run.stamp ## run the same work on us, the peers that are installed, and without any engine; PEERS="celery,by hand" for some
+bench-peers: $(VENV)/run.stamp ## run the same work on us, the peers that are installed, and without any engine; PEERS="celery; by hand" for some
 	WAYFARE_BENCH_PEERS="$(PEERS)" $(BIN)/wayfare bench peers $(BENCH_ARGS)
 
 peers: ## install the peers that bench-peers runs, in environments of their own; PEERS="celery dbos" for some

@@ -34,7 +34,7 @@ class BareHandler(Peer):
     emails = False
 
     def __init__(self, durability: str) -> None:
-        self.name, self.beside, self.target = f"bare handler beside {durability}", f"ours, {durability}, single events", 0.75
+        self.name, self.beside, self.target = f"bare handler beside {durability}", f"single events, {durability}", 0.75
 
     def run(self, work: Work, concurrency: int, folder: Path) -> Figures:
         told, log = folder / "port", folder / "log"

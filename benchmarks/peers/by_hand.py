@@ -41,8 +41,8 @@ class Place(msgspec.Struct, frozen=True):
 
 class ByHand(Peer):
     leaves_out = (
-        "leases and fencing, effects with states and outcomes, guard, limits, retries, paths, history, metrics, other events than this one, a bound on "
-        "memory, publishing, anything that can be configured."
+        "leases and fencing, effects with states and outcomes (a mail may come twice after a crash), guard, limits, retries, paths, history, metrics, "
+        "events of any other shape, a bound on memory, publishing."
     )
     unit = "worker"
     events = 400_000

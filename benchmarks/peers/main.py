@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -20,6 +21,7 @@ import msgspec
 from rich.table import Table
 
 from benchmarks import peers
+from benchmarks.client import Checks, all_right, in_words
 from benchmarks.deployment import Sinks
 from benchmarks.peers.peer import Counts, Figures, Peer, Work
 from benchmarks.workload import CONTACTS
@@ -27,7 +29,7 @@ from benchmarks.workload import CONTACTS
 Say = Callable[[str], None]
 
 CHOSEN = "WAYFARE_BENCH_PEERS"
-"""A variable with names or parts of names, separated by commas; empty for everybody."""
+"""A variable with names or parts of names, separated by semicolons; empty for everybody."""
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ def every_peer() -> list[Peer]:
 
 def chosen(size: Size) -> list[Peer]:
     """Those that take part, with those that they stand beside."""
-    only = tuple(name.strip() for name in os.environ.get(CHOSEN, "").split(",") if name.strip()) or size.only
+    only = tuple(name.strip() for name in os.environ.get(CHOSEN, "").split(";") if name.strip()) or size.only
     found = every_peer()
     wanted = [peer for peer in found if not only or any(part in peer.name for part in only)]
     beside = {peer.beside for peer in wanted}
@@ -111,7 +113,7 @@ def _result(
 
 def _ratios(peer: Peer, rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     """Ours ÷ theirs: until all is done, and until the last commit."""
-    found: dict[str, Any] = {"beside": peer.beside, "target": peer.target}
+    found: dict[str, Any] = {"beside": peer.beside} | ({"target": peer.target} if peer.target else {})
     for name, key in (("", "per_s"), ("committed_", "committed_per_s")):
         ratios = [rates[peer.beside][key] / rates[peer.name][key] for rates in rounds if rates[peer.name][key]]
         if ratios:
@@ -131,21 +133,24 @@ def _sweep(peer: Peer, size: Size, sinks: Sinks, folder: Path, say: Say) -> list
 
 
 def _once(peer: Peer, size: Size, concurrency: int, seed: int, sinks: Sinks, folder: Path) -> dict[str, Any]:
-    """One run of one peer in a folder of its own, and whether its counts are right."""
+    """One run of one peer in a folder of its own, and whether its counts are right. Whoever fails has no rate, and the others go on."""
     work = work_for(peer, size, seed, sinks.smtp_port)
     with tempfile.TemporaryDirectory(dir=folder) as own:
         before = sinks.counts()["total"]
-        figures = peer.run(work, concurrency, Path(own))
+        try:
+            figures = peer.run(work, concurrency, Path(own))
+        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
+            figures = Figures(0, 1, 0, note=f"failed: {error}")
         arrived = sinks.counts()["total"] - before
     checks = checked(peer, work, figures, arrived)
-    holds = all(wanted == found for wanted, found in checks.values())
+    holds = all_right(checks)
     return {
         "name": peer.name,
         "concurrency": concurrency,
         "unit": peer.unit,
         "per_s": round(figures.events / figures.wall_s, 1) if holds else 0,
         "committed_per_s": round(figures.events / (figures.committed_s or figures.wall_s), 1) if holds else 0,
-        "cpu_us_per_event": round(figures.cpu_s / figures.events * 1e6, 1),
+        "cpu_us_per_event": round(figures.cpu_s / max(1, figures.events) * 1e6, 1),
         "cpu_by_part": figures.cpu_us_per_event,
         "events": figures.events,
         "note": figures.note,
@@ -160,22 +165,23 @@ def work_for(peer: Peer, size: Size, seed: int, smtp_port: int) -> Work:
     return Work(seed, events, size.contacts, smtp_port, batch=min(peer.batch, max(1, events // 4)), warm_events=events // 10)
 
 
-def checked(peer: Peer, work: Work, figures: Figures, arrived: int) -> dict[str, tuple[int, int]]:
+def checked(peer: Peer, work: Work, figures: Figures, arrived: int) -> Checks:
     """What must be equal, as (wanted, found)."""
     expected = work.made().expected
     if figures.counts is None:
         return {"events": (expected.sent, figures.events)}
     wanted = Counts(expected.sent, expected.sent - expected.distinct, expected.enrolled, expected.emails)
     names = Counts.__struct_fields__
-    checks: dict[str, tuple[int, int]] = {name: (getattr(wanted, name), getattr(figures.counts, name)) for name in names}
+    checks: Checks = {name: (getattr(wanted, name), getattr(figures.counts, name)) for name in names}
     if peer.emails:
         checks["emails that the sink counted"] = (expected.emails + work.warm().expected.emails, arrived)
     return checks
 
 
 def _said(one: dict[str, Any]) -> str:
-    wrong = [f"{name}: {got:,} instead of {wanted:,}" for name, (wanted, got) in one["checks"].items() if got != wanted]
-    return f"{one['name']} with {one['concurrency']} {one['unit']}: {one['per_s']:,.0f} events/s, {'; '.join(wrong) or 'all counts right'}"
+    return (
+        f"{one['name']} with {one['concurrency']} {one['unit']}: {one['per_s']:,.0f} events/s, {in_words(one['checks'])}{', ' * bool(one['note'])}{one['note']}"
+    )
 
 
 def table(found: list[dict[str, Any]]) -> Table:

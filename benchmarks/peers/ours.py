@@ -25,7 +25,7 @@ class Ours(Peer):
     sweep: tuple[int, ...] = (4,)
 
     def __init__(self, durability: str, *, single: bool = False) -> None:
-        self.name = f"ours, {durability}" + single * ", single events"
+        self.name = f"single events, {durability}" if single else f"ours, {durability}"
         self.durability = DURABLE[durability]
         self._flags = ("--durability", durability)
         self._single = single

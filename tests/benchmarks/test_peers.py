@@ -167,3 +167,20 @@ def test_what_needs_nothing_is_always_there(name):
     (peer,) = (peer for peer in main.every_peer() if peer.name == name)
     assert peer.missing() == ""
     assert peer.durability
+
+
+class Broken(Peer):
+    name = "broken"
+
+    def run(self, work, concurrency, folder):
+        raise RuntimeError("its server did not start")
+
+
+def test_whoever_fails_has_no_rate_and_the_others_go_on(tmp_path, monkeypatch):
+    among(monkeypatch, Broken(), by_hand("relaxed", "one", "broken"))
+    lines = []
+    (found,) = main.run(msgspec.structs.replace(SIZE, rounds=1), tmp_path, lines.append)
+    assert not found["holds"]
+    assert "its server did not start" in lines[0]
+    assert found["medians"]["one"]["per_s"] > 0
+    assert main.table([found]).row_count == 2
