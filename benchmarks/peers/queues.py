@@ -20,13 +20,12 @@ import redis
 
 from benchmarks import workload
 from benchmarks.peers.inside import journey
-from benchmarks.peers.peer import ROOT, Counts, Figures, Peer, Work, cpu_s, started
+from benchmarks.peers.peer import ROOT, Counts, Figures, Peer, Work, cpu_s, started, wait
 from engine.config import Config
 from engine.storage.server import server_command, server_settings, socket_path, valkey_binary
 
 COUNTS = "counts"  # the hash that tasks count in (inside/contacts.py)
 CORES = os.cpu_count() or 1
-LOOK_S = 0.02
 READY_S_MAX, DONE_S_MAX = 30, 120
 SERVER = "The AOF is synced every second: what a crash of the server loses is up to two seconds of tasks and contacts."
 
@@ -68,7 +67,7 @@ class Queue(Peer):
             client.mset({f"contact:{contact}": msgspec.json.encode(journey.fresh(address)) for contact, address in work.addresses()})
             with started(*self.commands(concurrency), log=log, environ=environ) as workers:
                 self._hand_over(warm, environ, log)
-                _wait_until_done(client, work.warm().expected, log)
+                _wait_until_done(client, work.warm().expected, workers, log)
                 client.delete(COUNTS)
                 parts = {"server": [server], "workers": workers}
                 return self._measured(work.made().expected, client, parts, lambda: self._hand_over(events, environ, log), log)
@@ -86,7 +85,7 @@ class Queue(Peer):
             before, producer_s = {part: cpu_s(processes) for part, processes in parts.items()}, 0.0
             begun_s = time.monotonic()
             _signal(parts["workers"], signal.SIGCONT)
-        committed_s, done_s = _wait_until_done(client, wanted, log)
+        committed_s, done_s = _wait_until_done(client, wanted, parts["workers"], log)
         spent = {part: cpu_s(processes) - before[part] for part, processes in parts.items()} | {"producer": producer_s}
         return Figures(
             events=wanted.sent,
@@ -113,7 +112,7 @@ class Queue(Peer):
                 process.kill()
                 raise
         if process.returncode:
-            raise RuntimeError(f"the producer failed:\n{_end_of(log)}")
+            raise RuntimeError(f"the producer failed:\n{log.read_text(errors='replace')[-4_000:]}")
         return msgspec.json.decode(answer, type=HandedOver)
 
 
@@ -185,15 +184,7 @@ def _server(folder: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], 
     """The embedded Valkey as a deployment with durability `relaxed` has it, and a client of it."""
     command = server_command(valkey_binary(), server_settings(Config(durability="relaxed"), folder))
     with started(command, log=log) as (server,), closing(redis.Redis(unix_socket_path=str(socket_path(folder)))) as client:
-        deadline = time.monotonic() + READY_S_MAX
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.RedisError as error:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"the server does not answer:\n{_end_of(log)}") from error
-                time.sleep(LOOK_S)
+        wait(lambda: _answers(client), [server], log, READY_S_MAX)
         yield server, client
 
 
@@ -203,24 +194,20 @@ def _counts(client: redis.Redis) -> Counts:
     return Counts(accepted=applied + duplicates, duplicates=duplicates, enrolled=enrolled, emails=emails)
 
 
-def _wait_until_done(client: redis.Redis, wanted: workload.Expected, log: Path) -> tuple[float, float]:
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _wait_until_done(client: redis.Redis, wanted: workload.Expected, processes: list[subprocess.Popen[bytes]], log: Path) -> tuple[float, float]:
     """When the last event was applied, and when the last receipt was sent; RuntimeError where that does not come."""
-    deadline, committed_s = time.monotonic() + DONE_S_MAX, 0.0
-    while time.monotonic() < deadline:
-        found = _counts(client)
-        if not committed_s and found.accepted >= wanted.sent:
-            committed_s = time.monotonic()
-        if committed_s and found.emails >= wanted.emails:
-            return committed_s, time.monotonic()
-        time.sleep(LOOK_S)
-    raise RuntimeError(f"after {DONE_S_MAX} s only {found} of {wanted}:\n{_end_of(log)}")
+    committed_s = wait(lambda: _counts(client).accepted >= wanted.sent, processes, log, DONE_S_MAX)
+    return committed_s, wait(lambda: _counts(client).emails >= wanted.emails, processes, log, DONE_S_MAX)
 
 
 def _signal(processes: Iterable[subprocess.Popen[bytes]], number: int) -> None:
     """Send a signal to processes and to all in their sessions."""
     for process in processes:
         os.killpg(process.pid, number)
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text(errors="replace")[-4_000:]

@@ -11,7 +11,7 @@ from benchmarks.peers.inside import journey
 from benchmarks.peers.main import Size, checked, work_for
 
 EVENT = {"id": "e1", "contact": "c1", "name": "order.placed", "data": {"total": 120.5, "notify": True, "currency": "USD", "cds": 2}}
-TRIED = [queues.Celery(before=True), queues.Prefork(), queues.Dramatiq(), queues.Taskiq()]
+TRIED = [queues.Celery(), queues.Dramatiq(before=True), queues.Taskiq()]
 
 
 @pytest.mark.parametrize("peer", TRIED, ids=lambda peer: peer.name)
