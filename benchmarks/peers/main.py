@@ -47,10 +47,10 @@ SMALL = Size(events=4_000, contacts=1_000, rounds=1, sweep=False, only=("ours, r
 
 
 def every_peer() -> list[Peer]:
-    """What the modules of this package list under PEERS, ours first."""
+    """What the modules of this package list under PEERS: each of ours, then those that stand beside it, so that pairs run close together."""
     modules = [import_module(f"{peers.__name__}.{found.name}") for found in pkgutil.iter_modules(peers.__path__) if not found.name.startswith("__")]
     found = [peer for module in modules for peer in getattr(module, "PEERS", ())]
-    return sorted(found, key=lambda peer: (peer.beside != "", peer.name))
+    return sorted(found, key=lambda peer: (peer.beside or peer.name, peer.beside != "", peer.name))
 
 
 def chosen(size: Size) -> list[Peer]:
