@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import canonical, checkpoint, fanout, growth, ingest, k6, machine, report, sending, skew, soak, timers
+from benchmarks import canonical, checkpoint, fanout, growth, ingest, k6, machine, recover, report, sending, skew, soak, timers
 from benchmarks.peers import main as peers
 from benchmarks.progress import Steps
 
@@ -24,8 +24,9 @@ SUITES: dict[str, Any] = {
     "skew": skew,
     "growth": growth,
     "timers": timers,
-    "fanout": fanout,
     "k6": k6,
+    "fanout": fanout,
+    "recover": recover,
 }
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"
