@@ -52,8 +52,10 @@ def _saving(pid: int) -> bool:
 
 
 def slope(series: Series, warm_s: float) -> Slope:
-    """The growth after a warm-up; at least four samples must come after it."""
+    """The growth after a warm-up; at least three samples must come after it, or ValueError."""
     points = _blocks([(second, value) for second, value in series if second >= warm_s])
+    if len(points) < 3:
+        raise ValueError(f"{len(points)} samples after {warm_s:g} s make no line")
     middle_s, middle = fmean(second for second, _ in points), fmean(value for _, value in points)
     spread = sum((second - middle_s) ** 2 for second, _ in points)
     rise = sum((second - middle_s) * (value - middle) for second, value in points) / spread
@@ -74,7 +76,7 @@ def _verdict(rise: float, within: float) -> str:
 
 def _blocks(points: Series) -> Series:
     """Means of BLOCKS equal numbers of samples, or the samples themselves where there are fewer."""
-    count = min(BLOCKS, len(points))
+    count = max(1, min(BLOCKS, len(points)))
     bounds = [number * len(points) // count for number in range(count + 1)]
     return [(fmean(second for second, _ in points[a:b]), fmean(value for _, value in points[a:b])) for a, b in pairwise(bounds)]
 

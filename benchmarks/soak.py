@@ -4,8 +4,8 @@ First the knee: the canonical workload in a closed loop, `knee_runs` times, and 
 workload at `share` of it. Every second the resident memory of each role is read, what the server says that it uses, what was committed
 and what is not yet; and a marker is sent: one contact's field is set by an event, and asked for over HTTP until it is there.
 
-The line through memory begins after the warm-up, in which what is bounded fills: dedupe keys (`dedupe_keys_max` in each partition), log entries that
-are kept (`log_retain_records`), contacts, the allocators' own reserves.
+The line through memory begins after the warm-up, in which what is bounded fills: log entries that are kept (`log_retain_records`), then dedupe keys
+(`dedupe_keys_max` in each partition, which takes two million events), contacts, the allocators' own reserves.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ MARKER = "marker"
 SPAN_S = 5.0  # over which the latency's percentiles are taken, one after the other
 SERVER = "server's data"  # what the server says that it uses; its resident memory is that of the role `valkey`
 
+FULL_AFTER_EVENTS = Config().partitions * Config().dedupe_keys_max * 5 // 4  # partitions do not get equal shares: the last one is full by then
+
 Say = Callable[[str], None]
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How long a run is. `lap_events` are made beforehand and sent again and again under new ids."""
+    """How long a run is: the warm-up ends after `warm_events`, then come `seconds`. `lap_events` are made beforehand and sent again and again under new ids."""
 
     seconds: float = 600
-    warm_s: float = 150
+    warm_events: int = FULL_AFTER_EVENTS
     every_s: float = 1  # between samples
     share: float = 0.5
     contacts: int = workload.CONTACTS
@@ -51,7 +53,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 FULL = Size()
-SMALL = Size(seconds=3, warm_s=0.5, every_s=0.2, share=0.2, contacts=2_000, knee_events=4_000, knee_runs=1, lap_events=2_000, connections=2)
+SMALL = Size(seconds=3, warm_events=0, every_s=0.2, share=0.2, contacts=2_000, knee_events=4_000, knee_runs=1, lap_events=2_000, connections=2)
 
 
 def steps(size: Size) -> int:
@@ -72,7 +74,7 @@ def run(size: Size, folder: Path, say: Say) -> list[dict[str, Any]]:
             say(f"knee, run {number} of {size.knee_runs}: {knees[-1]:,.0f} events/s committed")
         rate = median(knees) * size.share
         found = _soak(size, deployment, ledgers, sinks, rate)
-        say(f"{size.seconds:g} s at {rate:,.0f} events/s: {in_words(found['checks'])}; memory {found['verdict']}")
+        say(f"{size.seconds:g} s and the warm-up at {rate:,.0f} events/s: {in_words(found['checks'])}; memory {found['verdict']}")
     return [{"suite": "soak", "size": msgspec.to_builtins(size), "knee_per_s": round(median(knees)), **found}]
 
 
@@ -88,7 +90,8 @@ def _knee(size: Size, deployment: Deployment, ledgers: Ledgers, seed: int) -> fl
 
 def _soak(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sinks, rate: float) -> dict[str, Any]:
     """The open loop, sampled; then what must be equal."""
-    laps = max(1, round(rate * size.seconds / size.lap_events))
+    warm_s = size.warm_events / rate
+    laps = max(1, round(rate * (warm_s + size.seconds) / size.lap_events))
     batch = _batch(size.lap_events)
     expected = workload.make(0, size.lap_events).expected  # how many of what kind does not depend on the seed, nor on the contacts
     client = Client(deployment, seed=90_000, events=size.lap_events, contacts=size.contacts, connections=size.connections, rate=rate, batch=batch, laps=laps)
@@ -105,10 +108,11 @@ def _soak(size: Size, deployment: Deployment, ledgers: Ledgers, sinks: Sinks, ra
     after = wait_until_settled(deployment, DRAIN_S_MAX)
     spent = cpu.per_event_us(used, cpu.seconds_by_role(deployment.pid), seen.accepted)
     checks = canonical_checks(_times(expected, laps, len(samples.markers)), before, after, seen, sinks.counts()["total"] - taken)
-    slopes = {name: memory.slope(series, min(size.warm_s, series[-1][0] / 4)) for name, series in samples.memory.items()}
+    slopes = {name: memory.slope(series, warm_s) for name, series in samples.memory.items()}
     return {
         "events_per_s": round(rate),
         "laps": laps,
+        "warm_s": round(warm_s, 1),
         "memory": {name: {**msgspec.to_builtins(found), "bytes_last": round(samples.memory[name][-1][1])} for name, found in slopes.items()},
         "targets": {f"growth of {name}, at 95 %": _target(found) for name, found in slopes.items()},
         "verdict": "flat" if all(found.verdict == "flat" for found in slopes.values()) else ", ".join(_not_flat(slopes)),

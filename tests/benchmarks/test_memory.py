@@ -41,6 +41,11 @@ def test_the_warm_up_is_left_out():
     assert slope(filling, 0).verdict != "flat"
 
 
+def test_two_samples_make_no_line():
+    with pytest.raises(ValueError, match="2 samples"):
+        slope([(0, 1.0), (1, 2.0), (2, 3.0)], 1)
+
+
 @pytest.mark.parametrize(("free", "known"), [(3, 3.182), (5, 2.571), (10, 2.228), (22, 2.074), (100, 1.984)])
 def test_students_t(free, known):
     assert memory.student_95(free) == pytest.approx(known, rel=0.04)
