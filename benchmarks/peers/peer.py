@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from actors.processes import LAUNCH
 from benchmarks import cpu, workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +122,8 @@ class Peer:
 
 @contextmanager
 def started(*commands: Iterable[str | Path], log: Path, environ: dict[str, str] | None = None) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes in the repository's root, each in a session of its own, whose words go to `log`; ended with their children when the block is left."""
+    """Processes in the repository's root, each in a session of its own, whose words go to `log`; ended with their children
+    when the block is left, and told to end when we die. Call it from the main thread."""
     found: list[subprocess.Popen[bytes]] = []
     try:
         with log.open("ab") as output:
@@ -133,8 +136,10 @@ def started(*commands: Iterable[str | Path], log: Path, environ: dict[str, str] 
 
 
 def _start(command: list[str], output: int, environ: dict[str, str] | None) -> subprocess.Popen[bytes]:
+    """Start a command that is told to end (SIGTERM) when the thread that called dies."""
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), str(int(signal.SIGTERM)), *command]
     return subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, **(environ or {})}
+        launcher, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, **(environ or {})}
     )
 
 
@@ -153,9 +158,11 @@ def wait(until: Callable[[], object], processes: Iterable[subprocess.Popen[bytes
     deadline = time.monotonic() + seconds_max
     processes = list(processes)
     while not until():
-        ended = [process.args for process in processes if process.poll() is not None]
+        ended = [process.returncode for process in processes if process.poll() is not None]
         if ended or time.monotonic() > deadline:
-            raise RuntimeError(f"{ended or 'all are there'}, after {seconds_max:g} s at most:\n{log.read_text(errors='replace')[-4000:]}")
+            raise RuntimeError(
+                f"{f'a process ended with {ended[0]}' if ended else f'not so after {seconds_max:g} s'}:\n{log.read_text(errors='replace')[-4000:]}"
+            )
         time.sleep(LOOK_S)
     return time.monotonic()
 

@@ -1,11 +1,14 @@
 """The hand-written loop does the canonical workload, and the frame sees when somebody does not."""
 
+import subprocess
+import sys
 import time
 from contextlib import closing, contextmanager
 
 import msgspec
 import pytest
 
+from actors import processes
 from benchmarks import workload
 from benchmarks.deployment import Sinks
 from benchmarks.peers import main
@@ -16,9 +19,18 @@ from benchmarks.peers.by_hand_front import decode as decode_events
 from benchmarks.peers.by_hand_redis import Redis
 from benchmarks.peers.by_hand_worker import WAIT_MS, Contact, Worker, decode_contact
 from benchmarks.peers.inside import journey
-from benchmarks.peers.peer import Counts, Figures, Peer, Work
+from benchmarks.peers.peer import Counts, Figures, Peer, Work, started, wait
 from benchmarks.peers.redis_writes import commands, pipelines
 from engine.storage.server import socket_path
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from benchmarks.peers.peer import started
+with started(["sleep", "60"], log=Path(sys.argv[1])) as (process,):
+    print(process.pid, flush=True)
+    time.sleep(60)
+"""
 
 SIZE = main.Size(events=3_000, contacts=500, rounds=1, sweep=False)
 
@@ -184,3 +196,19 @@ def test_whoever_fails_has_no_rate_and_the_others_go_on(tmp_path, monkeypatch):
     assert "its server did not start" in lines[0]
     assert found["medians"]["bare handler beside fsync"]["per_s"] > 0
     assert main.table([found]).row_count == 2
+
+
+def test_what_was_started_ends_when_the_benchmark_is_killed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", STARTER, tmp_path / "log"], stdout=subprocess.PIPE) as killed:
+        child = processes.identify(int(killed.stdout.readline()))
+        killed.kill()
+    deadline = time.monotonic() + 20
+    while processes.identify(child.pid) == child and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes.identify(child.pid) != child
+
+
+def test_a_process_that_ends_too_early_is_told_with_its_words(tmp_path):
+    log = tmp_path / "log"
+    with started(["sh", "-c", "echo no such thing; exit 3"], log=log) as found, pytest.raises(RuntimeError, match=r"ended with 3:\nno such thing"):
+        wait(lambda: False, found, log, 20)
