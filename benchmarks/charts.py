@@ -18,6 +18,8 @@ Results = list[dict[str, Any]]
 Named = dict[str, list[Point]]
 
 ALIKE = 20  # series of one unit share a plot unless one is so many times another
+RANGE_NOTE = "The line goes from the least run to the most, the stroke is the median."
+SUMS = ("engine", "all", "sum", "total")  # of other parts; they would be counted twice
 RANGES_MAX = 16  # figures whose runs are drawn; all are in the table of figures
 PERCENTILES = ("50", "90", "95", "99", "99.9", "99.99")
 MARKS = tuple((-math.log10(1 - float(name) / 100), f"p{name}") for name in ("50", "90", "99", "99.9", "99.99"))
@@ -25,7 +27,7 @@ MARKS = tuple((-math.log10(1 - float(name) / 100), f"p{name}") for name in ("50"
 
 def of_suite(results: Results) -> list[Plot]:
     """All plots of the results of one suite."""
-    return [*_ratios(results), *_over_time(results), *_swept(results), *_curves(results), *_cpu(results), *_runs(results)]
+    return [*_ratios(results), *_side_by_side(results), *_over_time(results), *_swept(results), *_curves(results), *_cpu(results), *_runs(results)]
 
 
 def _name(result: dict[str, Any], path: Path) -> str:
@@ -37,6 +39,29 @@ def _found(results: Results, key: str) -> list[tuple[str, Path, Any]]:
     every = [(result, path, value) for result in results for path, value in keyed(result, key)]
     outside = [each for each in every if not set(each[1]) & set(REPEATED)]
     return [(_name(result, path), path, value) for result, path, value in outside or every]
+
+
+def _objects(found: list[tuple[str, Path, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects that hold numbers, each with the name of its place; what stands under a key may be one, or several with names."""
+    for place, path, value in found:
+        if isinstance(value, dict):
+            if any(map(is_number, value.values())):
+                yield place, value
+            below = [(", ".join(part for part in (place, name) if part), path, entry) for name, entry in value.items()]
+            yield from _objects(below)
+
+
+def _side_by_side(results: Results) -> Iterator[Plot]:
+    """Rates that several results have, beside one another."""
+    found = [figures(result) for result in results]
+    for path in found[0] if len(found) > 1 else ():
+        rows = [
+            Range(label(result), each[path].least, each[path].median, each[path].most, each[path].values)
+            for result, each in zip(results, found, strict=True)
+            if path in each
+        ]
+        if unit_of(path) == "/s" and len(rows) == len(results) and len(path) == 1:
+            yield ranges(words(path), "/s", rows, note=RANGE_NOTE)
 
 
 def _over_time(results: Results) -> Iterator[Plot]:
@@ -101,8 +126,12 @@ def _families(value: Any, path: Path) -> Iterator[tuple[Path, str, list[tuple[fl
     """Entries of the same kind that were measured at different numbers: their place, what the numbers are, and each with its number."""
     if isinstance(value, list) and len(value) > 1 and all(isinstance(entry, dict) and entry for entry in value):
         across = next((key for key in value[0] if key.endswith("per_s") and key != "per_s" and latencies_of(value[0])), next(iter(value[0])))
-        if all(is_number(entry.get(across)) for entry in value):
-            yield path, across, [(float(entry[across]), entry) for entry in value]
+        groups: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+        for entry in value:
+            before = list(entry)[: list(entry).index(across)] if is_number(entry.get(across)) else None
+            if before is not None and (entry[across] or not across.endswith("per_s")):  # no load stands for a closed loop
+                groups.setdefault(", ".join(f"{words((key,))} {entry[key]}" for key in before), []).append((float(entry[across]), entry))
+        yield from (((*path, name) if name else path, across, entries) for name, entries in groups.items() if len(entries) > 1)
     elif isinstance(value, dict) and len(value) > 1 and all(_numeric(key) and isinstance(entry, dict) and entry for key, entry in value.items()):
         yield path, _varied(value, path), [(float(key), entry) for key, entry in value.items()]
     if isinstance(value, dict):
@@ -130,7 +159,7 @@ def latencies_of(entry: dict[str, Any]) -> dict[str, float]:
 
 def _curves(results: Results) -> Iterator[Plot]:
     curves: Named = {}
-    for place, _, found in _found(results, "percentiles"):
+    for place, found in _objects(_found(results, "percentiles")):
         points = sorted(
             (-math.log10(1 - float(name) / 100), float(ms)) for name, ms in children(found) if _numeric(name) and float(name) < 100 and is_number(ms)
         )
@@ -144,8 +173,8 @@ def _curves(results: Results) -> Iterator[Plot]:
 def _cpu(results: Results) -> Iterator[Plot]:
     keys = dict.fromkeys(key for result in results for key in _keys(result) if key.startswith("cpu_us_per_") or key == "cpu_by_part")
     for key in keys:
-        found = {place or words((key,)): value for place, _, value in _found(results, key) if isinstance(value, dict)}
-        bars = {place: {part: float(us) for part, us in value.items() if is_number(us)} for place, value in found.items()}
+        found = {place or words((key,)): value for place, value in _objects(_found(results, key))}
+        bars = {place: {part: float(us) for part, us in value.items() if is_number(us) and part not in SUMS} for place, value in found.items()}
         bars = {place: parts for place, parts in bars.items() if parts}
         if bars:
             what = key.removeprefix("cpu_us_").replace("_", " ") if key != "cpu_by_part" else "per event, by part"
@@ -168,10 +197,11 @@ def _ratios(results: Results) -> Iterator[Plot]:
                 rows.append(Range(said, value, value, value))
             elif isinstance(value, dict) and all(is_number(value.get(key)) for key in ("least", "median", "most")):
                 runs = [run["ratios"][name] for run in runs_of(results[0]) if not path and is_number(run.get("ratios", {}).get(name))]
-                rows.append(Range(said, value["least"], value["median"], value["most"], runs, value.get("target") or value.get("at_least")))
+                rows.append(
+                    Range(said, value["least"], value["median"], value["most"], runs, value.get("target") or value.get("at_least") or value.get("at_most"))
+                )
     if rows:
-        note = "The line goes from the least run to the most, the stroke is the median, the flag what is promised."
-        yield ranges("Ratios", "times", rows, log=True, note=note)
+        yield ranges("Ratios", "times", rows, log=True, note=f"{RANGE_NOTE[:-1]}, the flag what is promised.")
 
 
 def _runs(results: Results) -> Iterator[Plot]:

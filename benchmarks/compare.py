@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import figures
-from benchmarks.figures import MORE_IS_BETTER, Figure, shown
+from benchmarks.figures import Figure, shown
 
 RUNS_MIN = 5
 BETTER, WORSE, OTHER = "better", "worse", "different"
@@ -76,10 +76,9 @@ def verdict(old: Figure, new: Figure) -> str:
         return FEW
     if old.least <= new.most and new.least <= old.most:
         return WITHIN
-    more_is_better = MORE_IS_BETTER.get(old.unit)
-    if more_is_better is None:
+    if new.more_is_better is None:
         return OTHER
-    return BETTER if (new.median > old.median) == more_is_better else WORSE
+    return BETTER if (new.median > old.median) == new.more_is_better else WORSE
 
 
 def table(found: Comparison) -> Table:

@@ -21,9 +21,11 @@ SILENT = (*HEADINGS, *REPEATED, "percentiles")
 APART = ("suite", "size", "series", "checks", "targets", "holds", *REPEATED)  # are no figures, or are shown in a place of their own
 WHOLE = {"per_s": "rate", "ms": "time", "cpu_us": "CPU"}  # names that are hardly more than a unit
 SPREAD = ("least", "median", "most")
+LABEL_CHARS_MAX = 24
+NO_LABELS = ("suite", "command", "note", "verdict")
 ENDS = ("at_least", "at_most", "target", "met")
 UNITS = (("per_s", "/s"), ("ms", "ms"), ("us", "µs"), ("s", "s"), ("bytes", "bytes"), ("kib", "KiB"), ("mib", "MiB"), ("gib", "GiB"))
-MORE_IS_BETTER = {"/s": True, "times": True, "µs": False, "ms": False, "s": False, "bytes": False, "KiB": False, "MiB": False, "GiB": False}
+MORE_IS_BETTER = {"/s": True, "µs": False, "ms": False, "s": False, "bytes": False, "KiB": False, "MiB": False, "GiB": False}
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -35,6 +37,7 @@ class Figure(msgspec.Struct, frozen=True):
     most: float
     runs: int
     values: list[float] = []
+    more_is_better: bool | None = None  # None where neither is plain
 
     @property
     def name(self) -> str:
@@ -69,19 +72,23 @@ def is_number(value: Any) -> bool:
 
 
 def children(value: Any) -> Iterator[tuple[str, Any]]:
-    """What is in an object or a list; an entry of a list is called by its first member, which is what it was measured at, and a run by its number."""
+    """What is in an object or a list. An entry of a list is called by what it was measured at (its first members), a run by its number."""
     if isinstance(value, dict):
         for key, entry in value.items():
             repeated = key in REPEATED and isinstance(entry, list)
             yield str(key), {f"{key[:-1]} {number}": run for number, run in enumerate(entry, 1)} if repeated else entry
     elif isinstance(value, list):
+        named = next((count for count in (1, 2, 3) if len({_called(entry, count) for entry in value} - {""}) == len(value)), 0)
         for number, entry in enumerate(value, 1):
-            first = next(iter(entry.items()), None) if isinstance(entry, dict) else None
-            if first is not None and (is_number(first[1]) or isinstance(first[1], str)):
-                said = shown(first[1]) if is_number(first[1]) else first[1]
-                yield f"{spoken(first[0])} {said}", {key: below for key, below in entry.items() if key != first[0]}
-            else:
-                yield str(number), entry
+            yield (_called(entry, named), dict(list(entry.items())[named:])) if named else (str(number), entry)
+
+
+def _called(entry: Any, count: int) -> str:
+    """An entry by its first members; empty where one of them is neither a number nor a text."""
+    first = list(entry.items())[:count] if isinstance(entry, dict) else []
+    if len(first) < count or not all(is_number(value) or isinstance(value, str) for _, value in first):
+        return ""
+    return ", ".join(f"{spoken(key)} {shown(value) if is_number(value) else value}" for key, value in first)
 
 
 def numbers(value: Any, path: Path = ()) -> Iterator[tuple[Path, float]]:
@@ -116,38 +123,43 @@ def runs_of(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def remarks(result: dict[str, Any]) -> list[tuple[Path, str]]:
-    """What a result says in words; texts that it is called by (label) are not repeated."""
-    return [found for key, value in children(result) if key not in APART and (key == "note" or not isinstance(value, str)) for found in texts(value, (key,))]
+    """What a result says in words; what it is called by (label) is not repeated."""
+    return [found for key, value in children(result) if key not in APART and not _is_label(key, value) for found in texts(value, (key,))]
 
 
 def figures(result: dict[str, Any]) -> dict[Path, Figure]:
-    """Every figure of a result by its path: what the runs found, then what was measured once."""
-    runs = [dict(numbers({key: value for key, value in run.items() if key not in APART})) for run in runs_of(result)]
-    everywhere = [path for path in (runs[0] if runs else {}) if all(path in run for run in runs)]
-    found = {path: of_values(path, [run[path] for run in runs]) for path in everywhere}
-    for key, value in children(result):
-        if key in APART:
-            continue
-        below: Path = () if key in HEADINGS else (key,)
-        for path, figure in _once(value, below, max(1, len(runs))):
-            found.setdefault(path, figure)
+    """Every figure of a result by its path: of an object with runs first what the runs found, then what was measured once."""
+    found: dict[Path, Figure] = {}
+    for figure in _figures({key: value for key, value in result.items() if key not in ("suite", "size")}, (), 1):
+        found.setdefault(figure.path, figure)
     return found
 
 
-def of_values(path: Path, values: list[float]) -> Figure:
-    return Figure(path, min(values), median(values), max(values), len(values), values)
+def of_values(path: Path, values: list[float], *, more_is_better: bool | None = None) -> Figure:
+    """A figure whose runs are known."""
+    better = MORE_IS_BETTER.get(unit_of(path)) if more_is_better is None else more_is_better
+    return Figure(path, min(values), median(values), max(values), len(values), values, better)
 
 
-def _once(value: Any, path: Path, runs: int) -> Iterator[tuple[Path, Figure]]:
-    """The figures below a value. `median`, `least` and `most` side by side (or `committed_median` …) are one figure, whose runs are not known each."""
-    for before in spreads(value):
-        below = (*path, before.rstrip("_")) if before else path
-        yield below, Figure(below, value[f"{before}least"], value[f"{before}median"], value[f"{before}most"], runs)
-        value = {key: entry for key, entry in value.items() if key not in (*(f"{before}{which}" for which in SPREAD), *ENDS)}
+def _figures(value: Any, path: Path, runs: int) -> Iterator[Figure]:
+    """The figures below a value; of an object with runs, every other figure in it stands for that many."""
     if is_number(value):
-        yield path, of_values(path, [float(value)])
-    for key, entry in children(value):
-        yield from _once(entry, (*path, key), runs)
+        yield of_values(path, [float(value)])
+    elif isinstance(value, list) and value and all(map(is_number, value)):
+        yield of_values(path, list(map(float, value)))
+    if isinstance(value, dict):
+        own = [dict(numbers({key: entry for key, entry in run.items() if key not in APART})) for run in runs_of(value)]
+        runs = len(own) or runs
+        yield from (of_values((*path, *below), [run[below] for run in own]) for below in (own[0] if own else ()) if all(below in run for run in own))
+        for before in spreads(value):
+            below = (*path, before.rstrip("_")) if before else path
+            better = False if "at_most" in value else True if {"at_least", "target"} & value.keys() else MORE_IS_BETTER.get(unit_of(path))
+            yield Figure(below, value[f"{before}least"], value[f"{before}median"], value[f"{before}most"], runs, more_is_better=better)
+            value = {key: entry for key, entry in value.items() if key not in {f"{before}{which}" for which in SPREAD}}
+        value = {key: entry for key, entry in value.items() if key not in ENDS}
+    for key, entry in () if isinstance(value, list) and value and all(map(is_number, value)) else children(value):
+        if key not in APART:
+            yield from _figures(entry, path if key in HEADINGS else (*path, key), runs)
 
 
 def spreads(value: Any) -> list[str]:
@@ -157,8 +169,15 @@ def spreads(value: Any) -> list[str]:
 
 
 def targets(result: dict[str, Any]) -> list[Target]:
-    """Every object that holds `at_least`, `at_most` or `target` (a ratio that must be reached) beside what was found."""
-    return list(_targets(result, ()))
+    """Every object that holds `at_least`, `at_most` or `target` (a ratio that must be reached) beside what was found; of plain numbers under
+    "targets" what was found is the figure of that name, and a rate must be reached, all else not exceeded."""
+    named = result.get("targets")
+    found = {path: figure.median for path, figure in figures(result).items()}
+    plain = {name: wanted for name, wanted in named.items() if is_number(wanted) and (name,) in found} if isinstance(named, dict) else {}
+    return [
+        *_targets({key: value for key, value in result.items() if key not in REPEATED}, ()),
+        *(Target(words((name,)), unit_of((name,)), found[name,], wanted, unit_of((name,)) == "/s") for name, wanted in plain.items()),
+    ]
 
 
 def _targets(value: Any, path: Path) -> Iterator[Target]:
@@ -184,13 +203,18 @@ def checks(result: dict[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
 
 
 def label(result: dict[str, Any]) -> str:
-    """What tells a result from the others of its suite: its texts (`fsync`); empty where there is none."""
-    return ", ".join(value for key, value in result.items() if isinstance(value, str) and key not in ("suite", "command", "note"))
+    """What tells a result from the others of its suite: its short texts (`fsync`); empty where there is none."""
+    return ", ".join(value for key, value in result.items() if _is_label(key, value))
+
+
+def _is_label(key: str, value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LABEL_CHARS_MAX and key not in NO_LABELS
 
 
 def words(path: Path) -> str:
     """A path as it is read, without headings that say nothing and without units, which stand beside it: `request: p50`."""
-    parts = ["p" + part if before == "percentiles" else spoken(part) for before, part in zip(("", *path), path, strict=False) if part not in SILENT]
+    place = path.index("percentiles") if "percentiles" in path else len(path)
+    parts = [f"p{part}" if at > place and part[:1].isdigit() else spoken(part) for at, part in enumerate(path) if part not in SILENT]
     return ": ".join(parts)
 
 
@@ -207,14 +231,17 @@ def spoken(part: str) -> str:
 
 
 def unit_of(path: Path) -> str:
-    """By the end of a name (`wait_ms`, `committed_per_s`), or by what it is in the middle of (`cpu_us_per_event`)."""
+    """By the end of a name (`wait_ms`, `committed_per_s`), by what it is in the middle of (`cpu_us_per_event`), or by a word in it (`memory MiB: shard`)."""
     for part in reversed(path):
-        if part in ("ratios", "ratio") or part.startswith("ratios_"):
+        if part in ("ratios", "ratio") or part.startswith("ratios_") or "ratio" in part.split("_"):
             return "times"
         if part == "percentiles":
             return "ms"
+        if "/s" in part:
+            return "/s"
+        written = part.lower().replace(",", " ").replace(":", " ").split()
         for end, unit in UNITS:
-            if part == end or part.endswith((f"_{end}", f" {end}")) or f"_{end}_per_" in part or part.startswith(f"{end}_per_"):
+            if end in written or part.endswith((f"_{end}", f" {end}")) or f"_{end}_per_" in part or part.startswith((f"{end}_per_", f"{end}_of_")):
                 return unit
     return ""
 
