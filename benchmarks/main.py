@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from benchmarks import backlog, canonical, checkpoint, fanout, growth, ingest, k6, machine, recover, report, sending, skew, soak, timers
+from benchmarks import backlog, canonical, checkpoint, fanout, growth, ingest, k6, latency, machine, recover, report, sending, skew, soak, timers
 from benchmarks.peers import main as peers
 from benchmarks.progress import Steps
 
@@ -28,6 +28,7 @@ SUITES: dict[str, Any] = {
     "fanout": fanout,
     "recover": recover,
     "backlog": backlog,
+    "latency": latency,
 }
 """Each has sizes FULL and SMALL, `steps(size)`, `run(size, folder, say)` and `table(found)`."""
 RESULTS = Path(__file__).parent / "results"
