@@ -19,7 +19,6 @@ fi
 
 install() {
     local name=$1
-    [ -f "$recipes/$name.txt" ] || { echo "there is no peer $name" >&2; return 1; }
     [ -x "$target/$name/bin/python" ] || "$python" -m venv "$target/$name"
     "$target/$name/bin/python" -m pip install --disable-pip-version-check --quiet --no-compile -r "$recipes/$name.txt"
     [ ! -f "$recipes/$name.sh" ] || bash "$recipes/$name.sh" "$target/$name"
@@ -27,7 +26,8 @@ install() {
 
 failed=()
 for name in "${names[@]}"; do
-    now=$(cat "$recipes/$name".* 2>/dev/null | sha256sum)
+    [ -f "$recipes/$name.txt" ] || { echo "there is no peer $name" >&2; failed+=("$name"); continue; }
+    now=$(cat "$recipes/$name".* | sha256sum)
     [ "$(cat "$target/$name.stamp" 2>/dev/null)" = "$now" ] && continue
     echo "installing $name"
     # Not as `if install…`: bash forgets `set -e` inside of a condition.
