@@ -45,6 +45,9 @@ def exit_path(turn: CoreTurn) -> None:
     """The running position leaves by an `exit`; the last one ends the enrollment."""
     enrollment, position = turn.enrollment, turn.position
     turn.tell("exited", enrollment, position.at, {})
+    if len(enrollment.positions) == 1 and enrollment.positions[0] is position:
+        end(turn, enrollment, "exited")  # as most do: what follows would come to the same
+        return
     drop(turn, enrollment, position)
     if enrollment.positions:
         _settle(turn, enrollment)

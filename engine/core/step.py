@@ -44,7 +44,8 @@ def step(contact: Contact, record: Record | None, now_ms: int, workspace: Worksp
         if timers.is_due(contact, now_ms):
             while timers.fire_next(turn) and timers.is_due(contact, now_ms):  # to ask is cheaper than to look for the next in vain
                 pass
-            turn.begin(contact, now_ms)
+            if record is not None:
+                turn.begin(contact, now_ms)
     if record is not None:
         apply = _APPLY.get(record.__class__)
         if apply is not None:
