@@ -21,6 +21,7 @@ from engine.core.errors import InvalidDocument, Problem
 STYLE = Path(__file__).with_name("report.css")
 FOUND_AT = Path("var/bench-report.html")
 """Where a person finds the newest report."""
+OPEN_ROWS_MAX = 24  # a longer table of figures is folded
 NUMBER = ' class="n"'
 DIGITS = (*"-0123456789", "")
 BAD = ("does not hold", "missed")
@@ -59,8 +60,8 @@ def page(results: Mapping[str, dict[str, Any]]) -> str:
         f'<a class="skip" href="#main">To the figures</a><header><h1>Wayfare benchmarks: {escape(title)}</h1>{_contents(results)}</header><main id="main">'
     )
     parts.append(_verdicts(results))
-    for name, result in results.items():
-        parts.append(_file(name, result, alone=len(results) == 1))
+    parts += [_file(name, result) for name, result in results.items()]
+    parts.append(_machines(results))
     parts.append("</main></body></html>\n")
     return "\n".join(parts)
 
@@ -80,10 +81,7 @@ def _id(name: str, suite: str) -> str:
 def _contents(results: Mapping[str, dict[str, Any]]) -> str:
     """Where to go from the top."""
     links = [(f"#{_id(name, suite)}", suite) for name, result in results.items() for suite in _suites(result)]
-    places = "".join(
-        f'<li><a href="{href}">{escape(text)}</a></li>'
-        for href, text in [*links, *((f"#{_id(name, 'machine')}", "machine and versions") for name in list(results)[:1])]
-    )
+    places = "".join(f'<li><a href="{href}">{escape(text)}</a></li>' for href, text in [*links, ("#machine", "machine and versions")])
     return f'<nav aria-label="Contents"><ul>{places}</ul></nav>'
 
 
@@ -98,7 +96,7 @@ def _verdicts(results: Mapping[str, dict[str, Any]]) -> str:
         tiles.append(_tile(f"{met} of {len(aims)}", "targets met", good=met == len(aims)))
     rows = []
     for each, target in aims:
-        verdict = "met" if target.met else f"missed by {target.missed_by:.0%}"
+        verdict = "met" if target.met else f"missed by {target.missed_by:,.0%}"
         place = ", ".join(part for part in (str(each.get("suite", "")), figures.label(each), target.name) if part)
         wanted = f"{'at least' if target.at_least else 'at most'} {shown(target.wanted)}"
         rows.append([place, verdict, f"{shown(target.found)} {target.unit}", f"{wanted} {target.unit}"])
@@ -110,22 +108,19 @@ def _tile(figure: str, what: str, *, good: bool) -> str:
     return f'<p class="tile {"good" if good else "bad"}"><strong>{escape(figure)}</strong> {escape(what)}</p>'
 
 
-def _file(name: str, result: dict[str, Any], *, alone: bool) -> str:
-    """One result file: each of its suites, then what it was measured on."""
+def _file(name: str, result: dict[str, Any]) -> str:
+    """One result file: each of its suites."""
     commit = str(result.get("commit", "unknown"))
     dirty = ' <strong class="bad">The tree was not clean: nobody can repeat this run.</strong>' if commit.endswith("+changes") else ""
     when = escape(str(result.get("at", "")))
-    parts = [f'<p class="soft">{escape(name)}: measured <time datetime="{when}">{when}</time> at commit <code>{escape(commit)}</code>.{dirty}</p>']
+    parts = []
     for suite, found in _suites(result).items():
-        command = result.get("command") or f"wayfare bench {suite}"
-        plots = "".join(_figure(plot) for plot in charts.of_suite(found))
-        parts.append(
-            f'<section aria-labelledby="{_id(name, suite)}"><h2 id="{_id(name, suite)}">{escape(suite)}</h2><p><code>{escape(str(command))}</code></p>'
-        )
-        parts.append(f'<div class="plots">{plots}</div>')
+        command = escape(str(result.get("command") or f"wayfare bench {suite}"))
+        parts.append(f'<section aria-labelledby="{_id(name, suite)}"><h2 id="{_id(name, suite)}">{escape(suite)}</h2>')
+        parts.append(f'<p><code>{command}</code> at commit <code>{escape(commit)}</code>, <time datetime="{when}">{when}</time>, in {escape(name)}.{dirty}</p>')
+        parts.append(f'<div class="plots">{"".join(_figure(plot) for plot in charts.of_suite(found))}</div>')
         parts += [_result(each) for each in found]
         parts.append("</section>")
-    parts.append(_machine(name, result, heading="Machine and versions" if alone else f"Machine and versions: {name}"))
     return "\n".join(parts)
 
 
@@ -136,7 +131,7 @@ def _result(result: dict[str, Any]) -> str:
     size = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in _settings(result.get("size", {})))
     parts.append(f'<p class="soft">{escape(size)}</p>' if size else "")
     parts.append(_ledger(result))
-    parts.append(f"<h4>Figures</h4>{_figures(result)}")
+    parts.append(_figures(result))
     remarks = "".join(f"<li>{f'{escape(words(path))}: ' if path else ''}{escape(text)}</li>" for path, text in figures.remarks(result))
     parts.append(f"<details><summary>What the suite says beside its figures</summary><ul>{remarks}</ul></details>" if remarks else "")
     return "".join(parts)
@@ -164,17 +159,28 @@ def _figures(result: dict[str, Any]) -> str:
     for each in figures.figures(result).values():
         spread = [shown(each.least), shown(each.median), shown(each.most)] if each.runs > 1 else ["", shown(each.median), ""]
         rows.append([each.name, each.unit, *spread, str(each.runs)])
-    return _table(["figure", "unit", "least", "median", "most", "runs"], rows)
+    table = _table(["figure", "unit", "least", "median", "most", "runs"], rows)
+    return f"<h4>Figures</h4>{table}" if len(rows) <= OPEN_ROWS_MAX else f"<details><summary>All {len(rows)} figures</summary>{table}</details>"
 
 
-def _machine(name: str, result: dict[str, Any], heading: str) -> str:
-    """What the figures were measured on, and with."""
-    parts = [f'<section aria-labelledby="{_id(name, "machine")}"><h2 id="{_id(name, "machine")}">{escape(heading)}</h2>']
-    parts.append(_table(["machine", ""], _settings(result.get("machine", {})), numbers=False))
-    parts.append(_table(["package", "version"], _settings(result.get("versions", {})), numbers=False))
-    if result.get("settings"):
-        settings = _table(["setting", "value"], _settings(result["settings"]))
-        parts.append(f"<details><summary>Settings in force, before a suite's own flags</summary>{settings}</details>")
+def _machines(results: Mapping[str, dict[str, Any]]) -> str:
+    """What the figures were measured on, and with; once for all files that have the same."""
+    groups: list[tuple[list[Any], list[str]]] = []
+    for name, result in results.items():
+        on = [result.get("machine", {}), result.get("versions", {}), result.get("settings", {})]
+        same = next((names for other, names in groups if other == on), None)
+        if same is None:
+            groups.append((on, [name]))
+        else:
+            same.append(name)
+    parts = ['<section aria-labelledby="machine"><h2 id="machine">Machine and versions</h2>']
+    for (machine, versions, settings), names in groups:
+        parts.append(f'<p class="soft">{escape(", ".join(names))}</p>')
+        parts.append(_table(["machine", ""], _settings(machine), numbers=False))
+        parts.append(_table(["package", "version"], _settings(versions), numbers=False))
+        if settings:
+            table = _table(["setting", "value"], _settings(settings))
+            parts.append(f"<details><summary>Settings in force, before a suite's own flags</summary>{table}</details>")
     return "".join([*parts, "</section>"])
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import charts, figures, plots, report
+from benchmarks import charts, figures, main, plots, report
 from benchmarks.figures import shown
 from benchmarks.plots import Scale
 from ops.cli.suites import bench
@@ -63,7 +63,9 @@ def whole(results):
     assert "script" not in page.tags
     assert len(page.ids) == len(set(page.ids))
     assert {link.lstrip("#") for link in page.links} <= set(page.ids)
-    assert page.tags.count("figure") == page.tags.count("details") - len(re.findall("<summary>(?:What the suite|Settings)", text))  # a table behind each plot
+    assert page.tags.count("figure") == page.tags.count("details") - len(
+        re.findall("<summary>(?:What the suite|Settings|All )", text)
+    )  # a table behind each plot
     assert not re.search(r"\bnan\b|\binf\b", text)
     return page
 
@@ -158,6 +160,35 @@ def test_a_logarithmic_scale_gives_each_decade_the_same_room():
     assert [round(scale(value)) for value in (1, 10, 100, 1_000, 10_000)] == [0, 100, 200, 300, 400]
 
 
+def test_loads_of_several_batches_are_told_apart_and_a_closed_loop_is_no_load():
+    loads = [{"batch": batch, "offered_per_s": rate, "percentiles": {"50": rate / 100, "99": rate / 10}} for batch in (1, 100) for rate in (0, 500, 1_000)]
+    found = [plot for plot in charts.of_suite([made.result([], loads=loads)]) if plot.title.startswith("latency by offered")]
+    assert [plot.title for plot in found] == ["latency by offered: fsync, loads: batch 1", "latency by offered: fsync, loads: batch 100"]
+    assert [row[0] for row in found[0].rows] == ["500", "1,000"]
+    names = [figure.name for figure in figures.figures({"loads": loads}).values()]
+    assert names[:3] == ["loads: batch 1, offered 0: p50", "loads: batch 1, offered 0: p99", "loads: batch 1, offered 500: p50"]
+    assert len(names) == 12
+
+
+def test_a_sum_is_not_stacked_upon_its_parts_and_curves_may_have_names():
+    result = {
+        "cpu_us_per_event": {"alone": {"shard": 3, "engine": 5, "pool": 2}},
+        "percentiles": {"alone": {"50": 1, "99": 2}, "in the storm": {"50": 3, "99": 4}},
+    }
+    cpu = next(plot for plot in charts.of_suite([result]) if plot.title == "CPU per event")
+    assert cpu.rows == [["alone", "3", "2", "5"]]
+    curves = next(plot for plot in charts.of_suite([result]) if plot.title == "latency by percentile")
+    assert curves.legend == ["alone", "in the storm"]
+
+
+def test_a_target_that_is_a_plain_number_is_of_the_figure_with_its_name():
+    found = {
+        target.name: (target.found, target.wanted, target.met)
+        for target in figures.targets({"medians": {"released_per_s": 9, "p99_ratio": 3}, "targets": {"released_per_s": 5, "p99_ratio": 2}})
+    }
+    assert found == {"released": (9, 5, True), "p99 ratio": (3, 2, False)}
+
+
 def test_units_are_known_by_names():
     units = {
         "committed_per_s": "/s",
@@ -175,6 +206,15 @@ def test_the_newest_of_each_suite_makes_the_whole_report(tmp_path):
     for name in ("20260101T000000-skew", "20260102T000000-skew", "20260101T000000-soak"):
         (tmp_path / f"{name}.json").write_bytes(msgspec.json.encode(made.file(made.result(suite=name))))
     assert sorted(report.newest(tmp_path)) == ["20260101T000000-soak.json", "20260102T000000-skew.json"]
+
+
+def test_a_full_run_keeps_its_json_its_report_and_the_newest_of_every_suite(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main._keep(made.file(), "skew", tmp_path / "results", small=False)
+    kept = main._keep(made.file(at="2026-01-03T00:00:00+00:00"), "soak", tmp_path / "results", small=False)
+    assert [file.name for file in kept] == ["20260103T000000-soak.json", "20260103T000000-soak.html", "bench-report.html"]
+    assert "20260102T030405-skew.json" in (tmp_path / "var" / "bench-report.html").read_text()
+    assert [file.suffix for file in main._keep(made.file(), "skew", tmp_path / "small", small=True)] == [".json"]
 
 
 def test_the_verb_writes_beside_the_file_or_where_it_is_told(tmp_path):
