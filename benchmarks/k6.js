@@ -23,7 +23,6 @@ export const options = {
     },
   },
   summaryTrendStats: ['med', 'p(90)', 'p(99)', 'p(99.9)', 'max'],
-  noUsageReport: true,
 };
 
 export default function () {
