@@ -21,6 +21,7 @@ from benchmarks import cpu
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SAVING = ("rewrite", "bgsave")  # a forked server that writes its file: its pages are the server's own until one of the two writes to them
 BLOCKS = 24
+SAMPLES_MIN = 3
 FLAT_BYTES_PER_MIN = 256 * 1024  # at 20,000 events/s that is a fifth of a byte an event
 NORMAL_95 = 1.959964
 
@@ -52,9 +53,9 @@ def _saving(pid: int) -> bool:
 
 
 def slope(series: Series, warm_s: float) -> Slope:
-    """The growth after a warm-up; at least three samples must come after it, or ValueError."""
+    """The growth after a warm-up; at least SAMPLES_MIN samples must come after it, or ValueError."""
     points = _blocks([(second, value) for second, value in series if second >= warm_s])
-    if len(points) < 3:
+    if len(points) < SAMPLES_MIN:
         raise ValueError(f"{len(points)} samples after {warm_s:g} s make no line")
     middle_s, middle = fmean(second for second, _ in points), fmean(value for _, value in points)
     spread = sum((second - middle_s) ** 2 for second, _ in points)
