@@ -120,7 +120,7 @@ async def run(options: argparse.Namespace) -> Seen:
 
 
 def lap_of(body: bytes, seed: int, lap: int) -> bytes:
-    """The same events under ids that no other lap and no other seed uses; in C, about 0.1 µs an event."""
+    """The same events under ids that no other lap and no other seed uses; in C, about 0.15 µs an event."""
     return body.replace(b'"id":"%d-' % seed, b'"id":"%d.%d-' % (seed, lap))
 
 
