@@ -8,16 +8,19 @@ keys are numbers) becomes lines over that: rates, and latencies by percentile.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
+from statistics import median
 from typing import Any
 
 from benchmarks.figures import APART, HEADINGS, REPEATED, Figure, Path, children, figures, is_number, keyed, label, runs_of, unit_of, words
-from benchmarks.plots import COLOURS, Plot, Point, Range, lines, ranges, stacked
+from benchmarks.plots import LINES_MAX, Plot, Point, Range, lines, ranges, stacked
 
 Results = list[dict[str, Any]]
 Named = dict[str, list[Point]]
 
 ALIKE = 20  # series of one unit share a plot unless one is so many times another
+RUN = re.compile(r"\b(run|round) \d+(: |$)")  # what a path calls a run
 RANGE_NOTE = "The line goes from the least run to the most, the stroke is the median."
 SUMS = ("engine", "all", "sum", "total")  # of other parts; they would be counted twice
 RANGES_MAX = 16  # figures whose runs are drawn; all are in the table of figures
@@ -47,7 +50,7 @@ def _objects(found: list[tuple[str, Path, Any]]) -> Iterator[tuple[str, dict[str
         if isinstance(value, dict):
             if any(map(is_number, value.values())):
                 yield place, value
-            below = [(", ".join(part for part in (place, name) if part), path, entry) for name, entry in value.items()]
+            below = [(", ".join(part for part in (place, words((name,))) if part), path, entry) for name, entry in value.items()]
             yield from _objects(below)
 
 
@@ -173,8 +176,13 @@ def _curves(results: Results) -> Iterator[Plot]:
 def _cpu(results: Results) -> Iterator[Plot]:
     keys = dict.fromkeys(key for result in results for key in _keys(result) if key.startswith("cpu_us_per_") or key == "cpu_by_part")
     for key in keys:
-        found = {place or words((key,)): value for place, value in _objects(_found(results, key))}
-        bars = {place: {part: float(us) for part, us in value.items() if is_number(us) and part not in SUMS} for place, value in found.items()}
+        of_runs: dict[str, list[dict[str, Any]]] = {}  # the runs of one place share a bar: the medians of its parts
+        for place, value in _objects([(RUN.sub("", place), path, value) for place, path, value in _found(results, key)]):
+            of_runs.setdefault(place or words((key,)), []).append(value)
+        bars = {
+            place: {part: round(median(run.get(part, 0) for run in runs), 2) for part, us in runs[0].items() if is_number(us) and part not in SUMS}
+            for place, runs in of_runs.items()
+        }
         bars = {place: parts for place, parts in bars.items() if parts}
         if bars:
             what = key.removeprefix("cpu_us_").replace("_", " ") if key != "cpu_by_part" else "per event, by part"
@@ -221,9 +229,9 @@ def _in_percent(each: Figure) -> Range:
 
 
 def _parts(found: Named) -> Iterable[Named]:
-    """No more lines in one plot than there are colours."""
+    """No more lines in one plot than can be told apart."""
     names = list(found)
-    return [{name: found[name] for name in names[at : at + COLOURS]} for at in range(0, len(names), COLOURS)]
+    return [{name: found[name] for name in names[at : at + LINES_MAX]} for at in range(0, len(names), LINES_MAX)]
 
 
 def _numeric(text: Any) -> bool:

@@ -22,7 +22,7 @@ APART = ("suite", "size", "series", "checks", "targets", "holds", *REPEATED)  # 
 WHOLE = {"per_s": "rate", "ms": "time", "cpu_us": "CPU"}  # names that are hardly more than a unit
 SPREAD = ("least", "median", "most")
 LABEL_CHARS_MAX = 24
-NO_LABELS = ("suite", "command", "note", "verdict")
+NO_LABELS = ("suite", "command", "note", "verdict", "in_words")
 ENDS = ("at_least", "at_most", "target", "met")
 UNITS = (("per_s", "/s"), ("ms", "ms"), ("us", "µs"), ("s", "s"), ("bytes", "bytes"), ("kib", "KiB"), ("mib", "MiB"), ("gib", "GiB"))
 MORE_IS_BETTER = {"/s": True, "µs": False, "ms": False, "s": False, "bytes": False, "KiB": False, "MiB": False, "GiB": False}
@@ -148,7 +148,7 @@ def _figures(value: Any, path: Path, runs: int) -> Iterator[Figure]:
     elif isinstance(value, list) and value and all(map(is_number, value)):
         yield of_values(path, list(map(float, value)))
     if isinstance(value, dict):
-        own = [dict(numbers({key: entry for key, entry in run.items() if key not in APART})) for run in runs_of(value)]
+        own = [{found: number for found, number in numbers(run) if not set(found) & set(APART)} for run in runs_of(value)]
         runs = len(own) or runs
         yield from (of_values((*path, *below), [run[below] for run in own]) for below in (own[0] if own else ()) if all(below in run for run in own))
         for before in spreads(value):
@@ -232,11 +232,13 @@ def spoken(part: str) -> str:
 
 def unit_of(path: Path) -> str:
     """By the end of a name (`wait_ms`, `committed_per_s`), by what it is in the middle of (`cpu_us_per_event`), or by a word in it (`memory MiB: shard`)."""
+    if "percentiles" in path:
+        return "ms"
     for part in reversed(path):
         if part in ("ratios", "ratio") or part.startswith("ratios_") or "ratio" in part.split("_"):
             return "times"
-        if part == "percentiles":
-            return "ms"
+        if part == "cpu_by_part":
+            return "µs"
         if "/s" in part:
             return "/s"
         written = part.lower().replace(",", " ").replace(":", " ").split()

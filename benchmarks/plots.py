@@ -16,7 +16,8 @@ from benchmarks.figures import shown
 
 WIDTH, HEIGHT = 480, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 22, 14, 40
-COLOURS = 7  # in the style sheet; a plot has no more lines
+COLOURS = 10  # in the style sheet, for the parts of bars
+LINES_MAX = 7  # of a plot; so many dashes can be told apart
 LOG_FROM = 30  # a scale becomes logarithmic where its most is so many times its least
 POINTS_MAX = 240  # of a line; beyond it, the least and the most of each slice are drawn
 TABLE_ROWS_MAX = 40

@@ -181,12 +181,28 @@ def test_a_sum_is_not_stacked_upon_its_parts_and_curves_may_have_names():
     assert curves.legend == ["alone", "in the storm"]
 
 
+def test_runs_share_a_bar_of_medians():
+    rounds = [{"ours": {"cpu_by_part": {"shard": us, "pool": 1}}, "theirs": {"cpu_by_part": {"worker": 2 * us}}} for us in (3, 9, 5)]
+    (plot,) = (plot for plot in charts.of_suite([{"rounds": rounds}]) if plot.title.startswith("CPU"))
+    assert plot.rows == [["ours", "5", "1", "", "6"], ["theirs", "", "", "10", "10"]]
+
+
 def test_a_target_that_is_a_plain_number_is_of_the_figure_with_its_name():
     found = {
         target.name: (target.found, target.wanted, target.met)
         for target in figures.targets({"medians": {"released_per_s": 9, "p99_ratio": 3}, "targets": {"released_per_s": 5, "p99_ratio": 2}})
     }
     assert found == {"released": (9, 5, True), "p99 ratio": (3, 2, False)}
+
+
+def test_counts_that_a_run_was_checked_by_are_no_figures_however_deep():
+    rounds = [{"ours": {"per_s": 5, "cpu_by_part": {"shard": 2}, "checks": {"accepted": [1, 1]}}}] * 2
+    assert [(figure.name, figure.unit) for figure in figures.figures({"rounds": rounds}).values()] == [("ours: rate", "/s"), ("ours: CPU by part: shard", "µs")]
+    assert figures.checks({"rounds": rounds}) == {"accepted": [(1, 1), (1, 1)]}
+
+
+def test_percentiles_are_milliseconds_whatever_they_are_called():
+    assert figures.unit_of(("percentiles", "committed_s", "99")) == "ms"
 
 
 def test_units_are_known_by_names():
