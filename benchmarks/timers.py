@@ -50,7 +50,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 FULL = Size()
-SMALL = Size(waits=2_000, runs=1, fresh_per_s=50, alone_s=0.5, enrol_per_s_min=500, spare_s=1, storm_s_max=30, durabilities=("fsync",))
+SMALL = Size(waits=1_000, runs=1, fresh_per_s=50, alone_s=0.5, enrol_per_s_min=400, spare_s=1, storm_s_max=30, durabilities=("fsync",))
 
 
 def steps(size: Size) -> int:
