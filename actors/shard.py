@@ -126,25 +126,27 @@ class Shard:
         idle_ms = self.config.idle_ms_min
         while not stop.is_set():
             try:
-                busy = self.cycle()
+                worked = self.cycle()
             except Unavailable as error:
                 log.warning("storage unavailable", error=str(error))
                 stop.wait(RETRY_S)
                 continue
-            idle_ms = self.config.idle_ms_min if busy else min(idle_ms * 2, self.config.idle_ms_max)
-            if not busy:
+            idle_ms = self.config.idle_ms_min if worked else min(idle_ms * 2, self.config.idle_ms_max)
+            if not worked:
                 stop.wait(idle_ms / 1000)
+            elif worked < self.config.cycle_records_min:
+                stop.wait(self.config.cycle_wait_ms / 1000)
         self._assigned = frozenset()
         try:
             self._settle_ownership()
         except Unavailable as error:  # the leases run out by themselves
             log.warning("leases not given up", error=str(error))
 
-    def cycle(self) -> bool:
-        """One round over all owned partitions; True if anything was committed."""
+    def cycle(self) -> int:
+        """One round over all owned partitions; how many records and timers it worked off, at least 1 if anything was committed."""
         self._settle_ownership()
         if not self.owned:
-            return False
+            return 0
         try:
             self._deliver_posts()
             read = self.store.log.read({number: owned.partition.offset for number, owned in self.owned.items()}, self.config.batch_records_max)
@@ -155,13 +157,13 @@ class Shard:
         except UnreadableBatch as bad:
             owned = self.owned[bad.partition]
             self._commit([(owned, owned.partition.skip(bad))])
-            return True
+            return 1
         except DamagedLog as damaged:
             log.exception("log damaged", partition=damaged.partition, error=str(damaged))
             self._drop(damaged.partition, "log damaged")
-            return False
+            return 0
 
-    def _work_off(self, work: Mapping[int, Work]) -> bool:
+    def _work_off(self, work: Mapping[int, Work]) -> int:
         for number, todo in work.items():
             self._compile_ahead(todo.batches)
             if self.owned[number].partition.careful and todo.batches:
@@ -170,14 +172,14 @@ class Shard:
         began = time.perf_counter()
         commits = [(owned, owned.partition.step(work[number], owned.full)) for number, owned in self.owned.items() if number in work]
         if not commits:
-            return False
+            return 0
         stepped = time.perf_counter()
         self._commit(commits)
         self._report(commits, began, stepped)
         for todo in work.values():
             if todo.due:
                 self._measure("timer_lateness_seconds", todo.late_ms / 1000)
-        return True
+        return max(1, sum(todo.size for todo in work.values()))
 
     def _announce(self, owned: Owned, offset: int) -> None:
         """Note that a record is about to be stepped alone. Where another owner came, the commit will find that out."""

@@ -17,3 +17,8 @@ class Work(NamedTuple):
     armed: list[str] | None = None
     cursor: int = 0
     late_ms: int = 0  # how long the earliest of `due` was due
+
+    @property
+    def size(self) -> int:
+        """Records and timers."""
+        return len(self.due) + sum(len(batch.records) for batch in self.batches)

@@ -61,6 +61,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_bytes_max: int = 1024 * 1024
     timers_per_batch_max: int = 1_000
     timers_per_cycle_max: int = 500  # of all partitions of a shard: so long may a storm keep a fresh record waiting
+    cycle_records_min: int = 256  # after a cycle that found fewer records and timers,
+    cycle_wait_ms: int = 4  # wait, so that a trickle is committed in handfuls
     lease_ms: int = 1_000
     lease_renew_ms: int = 300
     idle_ms_min: int = 1

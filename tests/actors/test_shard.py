@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -449,3 +450,25 @@ async def test_crowded_partitions_take_turns() -> None:
     found = await woken(ring)
     assert len(found) == 10
     assert {partition_of(f"c-{number}", 4) for number in found} == {0, 1, 2, 3}
+
+
+async def test_a_trickle_is_worked_off_in_handfuls() -> None:
+    """After a cycle that found little the shard waits a moment for more; after a full one it goes on at once."""
+    ring = Ring(cycle_records_min=3, cycle_wait_ms=4, batch_records_max=3, entry_records_max=3)
+    await ring.publish(SHOP)
+    shard = ring.shard()
+    settle(shard)
+    await ring.append(*(Event("ann", "order.placed", {"total": 1}) for _ in range(4)))
+
+    class Stop(threading.Event):
+        waits: list[float | None] = []
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.waits.append(timeout)
+            if len(self.waits) == 2:
+                self.set()
+            return self.is_set()
+
+    stop = Stop()
+    shard.run(stop)
+    assert stop.waits == [0.004, 0.002], "three records, then one, then none"
