@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 
 from benchmarks import workload
 from benchmarks.load import Connection
@@ -145,7 +144,7 @@ def _ask(port: int, method: str, path: str, body: Any = None) -> Any:
 def _send(port: int, made: workload.Workload, connections: int, tally: Path) -> tuple[int, int]:
     """Send everything and wait until it is applied: (accepted, accepted before under the same id)."""
     before = tally.stat().st_size
-    found = uvloop.run(_post(port, _requests(made, port), connections))
+    found = asyncio.run(_post(port, _requests(made, port), connections))
     deadline = time.monotonic() + DONE_S_MAX
     while tally.stat().st_size - before < made.expected.distinct:
         if time.monotonic() > deadline:
@@ -165,7 +164,7 @@ def _requests(made: workload.Workload, port: int) -> Iterator[bytes]:
 
 async def _post(port: int, requests: Iterable[bytes], connections: int) -> tuple[int, int]:
     queue, loop = iter(list(requests)), asyncio.get_running_loop()
-    made = [(await loop.create_connection(Connection, "127.0.0.1", port))[1] for _ in range(connections)]
+    made = [await loop.create_connection(Connection, "127.0.0.1", port) for _ in range(connections)]
     accepted = repeated = 0
 
     async def work(connection: Connection) -> None:
@@ -177,7 +176,11 @@ async def _post(port: int, requests: Iterable[bytes], connections: int) -> tuple
             accepted += 1
             repeated += msgspec.json.decode(body)["status"] == "PreviouslyAccepted"
 
-    await asyncio.gather(*(work(connection) for connection in made))
+    try:
+        await asyncio.gather(*(work(connection) for _, connection in made))
+    finally:
+        for transport, _ in made:
+            transport.close()
     return accepted, repeated
 
 
