@@ -26,12 +26,17 @@ Answer = TypeVar("Answer")
 
 def api_session(base_url: str, connections: int, config: Config) -> tuple[str, aiohttp.ClientSession]:
     """The address of an API without a slash at its end, and a session for it. Raises InvalidConfig that names the setting."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidConfig(f"base_url must be an http or https URL, not {base_url!r}")
+    check_url(base_url)
     if not 1 <= connections <= CONNECTIONS_MAX:
         raise InvalidConfig(f"connections must be 1 to {CONNECTIONS_MAX}")
     return base_url.rstrip("/"), make_session(config.send_timeout_ms, connections, public_only=False)
+
+
+def check_url(base_url: str) -> None:
+    """InvalidConfig where it is no http or https URL."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise InvalidConfig(f"base_url must be an http or https URL, not {base_url!r}")
 
 
 def check_plain(forbidden: str = "", **secrets: str) -> None:

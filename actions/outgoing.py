@@ -14,7 +14,7 @@ from actions.feedback import about
 from actions.messages import Email
 from actions.mime import Mail, MimeFault, build, mailbox
 from actions.providers import provider
-from actions.providers.provider import Dispatch, House
+from actions.providers.provider import CHANNEL, CREDENTIALS, MESSAGE, Dispatch, House, Provider, Result, clean
 from actions.tracking import Track, tracked
 from actions.unsubscribe import unsubscribe_url
 from engine.core.effects import Effect
@@ -64,9 +64,13 @@ class Outgoing:
         self._about_header = about_header
         self._signer = Signer.load(dkim.domain, dkim.selector, dkim.key, unsigned) if dkim else None
 
-    def is_default(self, sender: str) -> bool:
-        """Whether a message has the sender of providers.yaml, so that a refusal of it is no single template's fault."""
-        return mailbox(sender).address == self._default
+    def unverified(self, kind: type[Provider], dispatch: Dispatch, reason: str) -> Result:
+        """A sender that the provider does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
+        email = dispatch.message
+        assert isinstance(email, Email)
+        if mailbox(email.sender).address == self._default:  # the one of providers.yaml, so it is no single template's fault
+            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
+        return kind.failed("sender", reason, blames=MESSAGE)
 
     def about(self, effect: Effect) -> str:
         """The token that names the effect when something comes back."""

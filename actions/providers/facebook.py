@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -21,6 +21,7 @@ import structlog
 from actions.audience import SCHEMA, flagged
 from actions.gathering import Lanes
 from actions.http_client import bounded_body, make_session, retry_after_ms, stage_of
+from actions.http_provider import check_url
 from actions.in_order import InOrder, stamp_of
 from actions.messages import AudienceChange
 from actions.providers import provider
@@ -193,9 +194,7 @@ def _read(body: bytes) -> _Answer | None:
 
 def _check(settings: FacebookSettings, timeout_ms: int) -> None:
     """Raises InvalidConfig."""
-    parts = urlsplit(settings.base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidConfig(f"base_url must be an http or https URL, not {settings.base_url!r}")
+    check_url(settings.base_url)
     if not settings.token.isascii() or not settings.token.isprintable() or not settings.token:
         raise InvalidConfig("token must be plain text")
     if not _VERSION.fullmatch(settings.version):

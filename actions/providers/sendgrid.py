@@ -23,10 +23,7 @@ from actions.messages import Attachment, Email
 from actions.mime import MimeFault, allowed_header, header_text, mailbox, plain_line
 from actions.outgoing import EmailSettings, Outgoing
 from actions.providers.provider import (
-    CHANNEL,
-    CREDENTIALS,
     DELIVERED,
-    MESSAGE,
     Dispatch,
     House,
     Inbound,
@@ -118,16 +115,8 @@ class SendGrid(HttpProvider):
         faults = _read(body)
         said = "; ".join(fault.message or "" for fault in faults)
         if status == 403 and any("from" in (fault.field or "") for fault in faults):
-            return self._unverified(dispatch, f"{status} {said}")
+            return self._outgoing.unverified(type(self), dispatch, f"{status} {said}")
         return self._usual(response, said, self._wait_ms(response))
-
-    def _unverified(self, dispatch: Dispatch, reason: str) -> Result:
-        """A sender that SendGrid does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
-        email = dispatch.message
-        assert isinstance(email, Email)
-        if self._outgoing.is_default(email.sender):
-            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
-        return self.failed("sender", reason, blames=MESSAGE)
 
     def _wait_ms(self, response: aiohttp.ClientResponse) -> int:
         """What X-RateLimit-Reset, in epoch seconds, asks for, where there is no Retry-After."""

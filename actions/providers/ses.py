@@ -15,14 +15,12 @@ import msgspec
 
 from actions.http_client import retry_after_ms
 from actions.http_provider import HttpProvider, check_plain, read_answer
-from actions.messages import Email
 from actions.mime import MimeFault
 from actions.outgoing import DkimSettings, EmailSettings, Outgoing
 from actions.providers.provider import (
     CHANNEL,
     CREDENTIALS,
     DELIVERED,
-    MESSAGE,
     Dispatch,
     House,
     Inbound,
@@ -114,18 +112,10 @@ class Ses(HttpProvider):
             wait_ms = max(wait_ms, retry_after_ms(response.headers.get("Retry-After"), self._clock()))
             return self.failed("busy", f"{status} {said}", retry_after_ms=wait_ms, counts=False)
         if "not verified" in text:
-            return self._unverified(dispatch, f"{status} {said}")
+            return self._outgoing.unverified(type(self), dispatch, f"{status} {said}")
         if kind in _PAUSED:
             return Result(state=CREDENTIALS, reason=clean(f"{status} {said}"), blames=CHANNEL)
         return self._usual(response, said, wait_ms, type=clean(kind))
-
-    def _unverified(self, dispatch: Dispatch, reason: str) -> Result:
-        """An address that SES does not know as ours: nobody can send, or only this template can't, which waits until it is verified."""
-        email = dispatch.message
-        assert isinstance(email, Email)
-        if self._outgoing.is_default(email.sender):
-            return Result(state=CREDENTIALS, reason=clean(reason), blames=CHANNEL)
-        return self.failed("sender", reason, blames=MESSAGE)
 
     @classmethod
     async def receive(cls, settings: SesSettings, inbound: Inbound, house: House) -> Reception:
